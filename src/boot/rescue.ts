@@ -1,0 +1,150 @@
+import { type ChildProcess, spawn } from "node:child_process";
+import { existsSync } from "node:fs";
+import type { System } from "../linux/system.ts";
+import type { Console } from "../machine/consoles.ts";
+import { ConsoleLines } from "../ui/console-lines.ts";
+import { describeMenu } from "../ui/menu-text.ts";
+import type { Report } from "./report.ts";
+import type { BootSession } from "./session.ts";
+
+export interface RescueOptions {
+  /** 0: never. */
+  readonly rebootAfterSeconds: number;
+  readonly shell: boolean;
+}
+
+const shellPath = "/bin/sh";
+const busyboxPath = "/bin/busybox";
+
+/**
+ * The state that PID 1 ends in when nothing boots or something unforeseen happened. It says why on every console, takes
+ * commands as far as the configuration allows, and reboots after a while if nobody types anything. It never exits.
+ */
+export class Rescue {
+  readonly #system: System;
+  readonly #report: Report;
+  readonly #options: RescueOptions;
+  readonly #session: () => BootSession | null;
+  /** Processes that this program waits for itself. */
+  readonly #own: Set<number>;
+  #entered = false;
+  #timer: NodeJS.Timeout | undefined;
+
+  constructor(
+    system: System,
+    report: Report,
+    options: RescueOptions,
+    session: () => BootSession | null,
+    own: Set<number>,
+  ) {
+    this.#system = system;
+    this.#report = report;
+    this.#options = options;
+    this.#session = session;
+    this.#own = own;
+  }
+
+  /** Enters the state, or only reports the reason when it was entered before. */
+  enter(reason: string): void {
+    this.#report.failure(`rescue: ${reason}`);
+    if (this.#entered) return;
+    this.#entered = true;
+    this.#report.say(`\nSlipway could not boot this machine: ${reason}\n`);
+    this.#startTimer();
+    this.#report.say(this.#help());
+    for (const console of this.#report.consoles) this.#serve(console);
+  }
+
+  #startTimer(): void {
+    const seconds = this.#options.rebootAfterSeconds;
+    if (seconds === 0) return;
+    this.#report.say(`It reboots in ${seconds} s unless something is typed here.\n`);
+    this.#timer = setTimeout(() => this.#reboot("restart"), seconds * 1000);
+  }
+
+  #help(): string {
+    const shell = this.#shellAllowed() ? "\n  shell      a shell on this console" : "";
+    return `Commands:
+  list       what was found, and why it did not boot
+  boot N     boot entry number N of the list
+  retry      look at all devices again and try every entry${shell}
+  reboot     restart the machine
+  poweroff   switch it off
+`;
+  }
+
+  #shellAllowed(): boolean {
+    return this.#options.shell && existsSync(shellPath);
+  }
+
+  #serve(console: Console): void {
+    const lines = new ConsoleLines(console, (line) => {
+      clearTimeout(this.#timer);
+      this.#run(console, lines, line).catch((error: unknown) => {
+        console.write(`${error instanceof Error ? error.message : String(error)}\n`);
+      });
+    });
+    console.write("slipway> ");
+  }
+
+  async #run(console: Console, lines: ConsoleLines, line: string): Promise<void> {
+    const [command = "", argument = ""] = line.split(/\s+/);
+    const session = this.#session();
+    if (command === "list")
+      console.write(session === null ? "the search has not started\n" : describeMenu(session.view));
+    else if (command === "boot") await this.#boot(console, session, argument);
+    else if (command === "retry") {
+      if (session === null) console.write("the search has not started; reboot to begin again\n");
+      else await session.retry();
+    } else if (command === "reboot") this.#reboot("restart");
+    else if (command === "poweroff") this.#reboot("power-off");
+    else if (command === "shell" && this.#shellAllowed()) await this.#shell(console, lines);
+    else if (command === "shell") console.write("no shell: rescue.shell is false, or the image holds no /bin/sh\n");
+    else if (command !== "") console.write(`${JSON.stringify(command)} is no command.\n${this.#help()}`);
+    console.write("slipway> ");
+  }
+
+  async #boot(console: Console, session: BootSession | null, argument: string): Promise<void> {
+    const entry = session?.view.ranking.order[Number(argument) - 1]?.entry;
+    if (session === null || entry === undefined)
+      console.write(`no entry ${JSON.stringify(argument)}; "list" shows their numbers\n`);
+    else console.write(`not booted: ${await session.boot(entry)}\n`);
+  }
+
+  #reboot(kind: "restart" | "power-off"): void {
+    try {
+      this.#system.sync();
+      this.#system.reboot(kind);
+    } catch (error) {
+      this.#report.failure(`reboot: ${error instanceof Error ? error.message : String(error)}`);
+    }
+  }
+
+  async #shell(console: Console, lines: ConsoleLines): Promise<void> {
+    lines.pause();
+    try {
+      await runShell(console, this.#own);
+    } finally {
+      lines.resume();
+    }
+  }
+}
+
+/** Runs a shell on a console, which becomes its controlling terminal where busybox is there to arrange that. */
+function runShell(console: Console, own: Set<number>): Promise<void> {
+  const [program, args] = existsSync(busyboxPath) ? [busyboxPath, ["setsid", "-c", shellPath]] : [shellPath, []];
+  return new Promise((resolve, reject) => {
+    const child: ChildProcess = spawn(program, args, {
+      stdio: [console.fd, console.fd, console.fd],
+      cwd: "/",
+      env: { PATH: "/bin:/sbin:/usr/bin:/usr/sbin", TERM: "vt100", HOME: "/root" },
+    });
+    const { pid } = child;
+    if (pid !== undefined) own.add(pid);
+    child.once("error", reject);
+    child.once("exit", () => {
+      if (pid !== undefined) own.delete(pid);
+      resolve();
+    });
+  });
+}

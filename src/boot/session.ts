@@ -1,0 +1,170 @@
+import type { Discovered } from "../discovery/discover.ts";
+import { discover } from "../discovery/discover.ts";
+import type { BootEntry } from "../discovery/entry.ts";
+import type { MachineSources } from "../discovery/machine-sources.ts";
+import type { FileSource } from "../discovery/source.ts";
+import { isWanted, type Ranking, rank } from "../handoff/rank.ts";
+import type { System } from "../linux/system.ts";
+import type { Policy } from "../trust/policy.ts";
+import { attempt } from "./attempt.ts";
+import type { Config } from "./config.ts";
+import type { DeviceEvents } from "./device-events.ts";
+import type { Report } from "./report.ts";
+
+export interface SessionParts {
+  readonly system: System;
+  readonly config: Config;
+  readonly policy: Policy;
+  readonly report: Report;
+  readonly architecture: string;
+  readonly sources: MachineSources;
+  readonly events: DeviceEvents;
+}
+
+/** What a session shows to the rescue console. */
+export interface SessionView {
+  readonly ranking: Ranking;
+  readonly found: Discovered;
+  /** Why nothing has booted so far. */
+  readonly reason: string;
+}
+
+/** A refusal holds as long as the volume it was read from stays the same. */
+interface Refusal {
+  readonly source: FileSource | undefined;
+  readonly reason: string;
+}
+
+/**
+ * The search for something to boot: look at the devices, find entries, try them in order; and again whenever a device
+ * appears. It ends only by the jump.
+ */
+export class BootSession {
+  readonly #parts: SessionParts;
+  readonly #refusals = new Map<string, Refusal>();
+  #found: Discovered = { menus: [], entries: [], skipped: [] };
+  #ranking: Ranking = rank([], null);
+  #announced = "";
+  #attempting: Promise<unknown> = Promise.resolve();
+
+  constructor(parts: SessionParts) {
+    this.#parts = parts;
+  }
+
+  get view(): SessionView {
+    return { ranking: this.#ranking, found: this.#found, reason: this.#reason() };
+  }
+
+  /**
+   * Runs until the jump.
+   *
+   * @param onStuck called when nothing can be booted with what is there and the time to wait for more is over
+   */
+  async run(onStuck: (reason: string) => void): Promise<never> {
+    const { config, sources, events, report } = this.#parts;
+    let seen = events.blockChanges;
+    let changed = await sources.refresh();
+    report.mark("devices");
+    await this.#search();
+    const deadline = performance.now() + config.discovery.deviceTimeoutSeconds * 1000;
+    for (let stuck = false; ; ) {
+      const late = performance.now() >= deadline;
+      if (late ? changed || !stuck : !this.#waitsForWanted()) await this.#tryAll();
+      if (late && !stuck) {
+        stuck = true;
+        onStuck(this.#reason());
+      }
+      const change = events.blockChangeAfter(seen);
+      await (late ? change : Promise.race([change, untilTime(deadline)]));
+      seen = events.blockChanges;
+      changed = await sources.refresh();
+      if (changed) await this.#search();
+    }
+  }
+
+  /** Boots one entry at a person's word; the reason when it did not. */
+  async boot(entry: BootEntry): Promise<string> {
+    return this.#exclusive(() => this.#attempt(entry));
+  }
+
+  /** Forgets refusals and tries everything again. */
+  async retry(): Promise<void> {
+    this.#refusals.clear();
+    await this.#parts.sources.refresh();
+    await this.#search();
+    await this.#tryAll();
+  }
+
+  async #search(): Promise<void> {
+    const { config, sources, report, architecture } = this.#parts;
+    this.#found = await discover(sources.sources, architecture, config.limits);
+    this.#ranking = rank(this.#found.menus, config.entry);
+    const ids = JSON.stringify(this.#found.entries.map((entry) => entry.id));
+    if (ids === this.#announced) return;
+    this.#announced = ids;
+    report.mark(`entries ${this.#found.entries.length}`);
+  }
+
+  /** Whether the operator named an entry that has not turned up yet. */
+  #waitsForWanted(): boolean {
+    const wanted = this.#parts.config.entry;
+    return wanted !== null && !this.#found.entries.some((entry) => isWanted(entry, wanted));
+  }
+
+  async #tryAll(): Promise<void> {
+    await this.#exclusive(async () => {
+      for (const { entry } of this.#ranking.order) if (!this.#isRefused(entry)) await this.#attempt(entry);
+    });
+  }
+
+  async #attempt(entry: BootEntry): Promise<string> {
+    const { sources } = this.#parts;
+    const reason = await attempt(
+      { ...this.#parts, sources: sources.sources, closeSources: () => sources.close() },
+      entry,
+    );
+    this.#refusals.set(entry.id, { source: this.#sourceOf(entry), reason });
+    // An attempt that failed after the volumes were closed needs them again.
+    await sources.refresh();
+    return reason;
+  }
+
+  #isRefused(entry: BootEntry): boolean {
+    const refusal = this.#refusals.get(entry.id);
+    return refusal !== undefined && refusal.source === this.#sourceOf(entry);
+  }
+
+  #sourceOf(entry: BootEntry): FileSource | undefined {
+    return this.#parts.sources.sources.find((source) => source.volume.name === entry.source.volume);
+  }
+
+  /** One attempt at a time, whoever asks. */
+  #exclusive<T>(work: () => Promise<T>): Promise<T> {
+    const result = this.#attempting.then(work);
+    this.#attempting = result.catch(() => {});
+    return result;
+  }
+
+  #reason(): string {
+    const { sources } = this.#parts;
+    const count = this.#found.entries.length;
+    if (count > 0) {
+      const last = [...this.#refusals.values()].at(-1)?.reason ?? "";
+      return `${count === 1 ? "the only entry was" : `all ${count} entries were`} refused; the last: ${last}`;
+    }
+    if (sources.diskNames.length === 0) return "no boot entry: there is no disk";
+    const remarks = [
+      ...sources.problems.map((problem) => `${problem.device}: ${problem.reason}`),
+      ...this.#found.skipped.map(
+        (skip) => `${skip.source.volume}:${skip.source.path}:${skip.source.line}: ${skip.reason}`,
+      ),
+      ...sources.named,
+    ];
+    const details = remarks.length > 0 ? ` (${remarks.join("; ")})` : "";
+    return `no boot entry on ${sources.diskNames.join(", ")}${details}`;
+  }
+}
+
+function untilTime(deadline: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, Math.max(0, deadline - performance.now())));
+}

@@ -1,0 +1,137 @@
+import { parseArgs } from "node:util";
+import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import { targetCommandLine } from "../handoff/command-line.ts";
+import { preflight } from "../handoff/preflight.ts";
+import { nativeSystem } from "../linux/native.ts";
+import { machineArchitecture } from "../machine/architecture.ts";
+import { verify } from "../trust/verify.ts";
+import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
+import { exitNoEntries } from "./list.ts";
+import { rootUsage } from "./roots.ts";
+import { readConfigFile, type Survey, survey } from "./survey.ts";
+import { printable } from "./table.ts";
+import type { Verb } from "./verb.ts";
+
+export const explainVerb: Verb = {
+  name: "explain",
+  summary: "tell what would boot and why, what was skipped and why",
+  usage: `usage: slipway explain [--config FILE] [--keys DIR] [--root SPEC]... [ENTRY]
+
+Without ENTRY: every volume, every entry with its file and line, what was skipped and why, and why
+the default is the default. With ENTRY (an id, a title, or a pattern): its files, its options, the
+verdict on each of them, and whether this kernel can start it. Nothing is loaded or changed.
+Exit code: 0 with entries, 3 with none, 1 on failure.
+
+${configUsage}
+${keysUsage}
+${rootUsage}
+`,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        config: { type: "string" },
+        keys: { type: "string" },
+        root: { type: "string", multiple: true },
+      },
+    });
+    await using result = await survey(await readConfigFile(values.config), values.root ?? []);
+    if (positionals.length === 0) {
+      process.stdout.write(explainAll(result));
+      return result.found.entries.length > 0 ? 0 : exitNoEntries;
+    }
+    for (const word of positionals) {
+      const entries = findEntries(result, word);
+      if (entries.length === 0)
+        throw new Error(`explain ${JSON.stringify(word)}: no such entry; "slipway list" shows their ids`);
+      for (const entry of entries) process.stdout.write(await explainEntry(result, entry, values.keys));
+    }
+    return 0;
+  },
+};
+
+/** Everything that discovery found, as text. */
+export function explainAll(result: Survey): string {
+  const lines: string[] = ["Volumes searched:"];
+  for (const { volume } of result.sources) {
+    const facts = [
+      volume.fstype,
+      volume.label === null ? null : `label ${volume.label}`,
+      volume.uuid === null ? null : `uuid ${volume.uuid}`,
+      volume.partuuid === null ? null : `partuuid ${volume.partuuid}`,
+    ].filter((fact) => fact !== null);
+    lines.push(`  ${volume.name}${facts.length > 0 ? `: ${facts.join(", ")}` : ""}`);
+  }
+  if (result.sources.length === 0) lines.push("  none");
+  for (const remark of result.remarks) lines.push(`  ${remark}`);
+  lines.push("", "Entries, in the order in which they are tried:");
+  for (const { entry, reason } of result.ranking.order) {
+    lines.push(`  ${entry.id}  ${JSON.stringify(entry.title)}`);
+    if (entry.submenu.length > 0)
+      lines.push(`    in the sub-menu ${entry.submenu.map((s) => JSON.stringify(s)).join(" > ")}`);
+    lines.push(`    from ${place(entry.source)}:${entry.source.line}`);
+    lines.push(`    here because: ${reason}`);
+    if (entry.tries !== null) lines.push(`    boot attempts: ${entry.tries.left} left, ${entry.tries.done} failed`);
+  }
+  if (result.found.entries.length === 0) lines.push("  none");
+  lines.push("", "Skipped:");
+  for (const { source, title, reason } of result.found.skipped) {
+    lines.push(
+      `  ${place(source)}:${source.line}${title === null ? "" : `  ${JSON.stringify(title)}`}`,
+      `    ${reason}`,
+    );
+  }
+  if (result.found.skipped.length === 0) lines.push("  nothing");
+  lines.push("", `Default: ${result.ranking.defaultId ?? "none"}`, `  because: ${result.ranking.defaultReason}`);
+  const { timeoutSeconds } = result.ranking;
+  if (timeoutSeconds !== null && timeoutSeconds > 0) {
+    lines.push(`  its menu time-out of ${timeoutSeconds} s is not waited for: Slipway boots at once`);
+  }
+  return `${lines.map(printable).join("\n")}\n`;
+}
+
+async function explainEntry(result: Survey, entry: BootEntry, keys: string | undefined): Promise<string> {
+  const lines = [
+    `${entry.id}  ${JSON.stringify(entry.title)}`,
+    `  from      ${place(entry.source)}:${entry.source.line}`,
+    `  linux     ${place(entry.linux)}`,
+    ...entry.initrd.map((ref) => `  initrd    ${place(ref)}`),
+    ...(entry.devicetree === null ? [] : [`  dtb       ${place(entry.devicetree)}`]),
+    `  options   ${entry.options}`,
+    `  handed over as: ${targetCommandLine(entry, result.config.handoff.bootImage)}`,
+    ...entry.configs.map((config) => `  config    ${place(config.ref)} (${config.bytes.length} bytes)`),
+    ...entry.unsignedInputs.map((input) => `  ${input.what} comes from ${place(input.config.ref)}`),
+  ];
+  const position = result.ranking.order.findIndex((item) => item.entry === entry);
+  lines.push(
+    `  tried as number ${position + 1} of ${result.ranking.order.length}: ${result.ranking.order[position]?.reason ?? ""}`,
+  );
+  lines.push(...(await judgeLines(result, entry, keys)));
+  return `${lines.map(printable).join("\n")}\n`;
+}
+
+async function judgeLines(result: Survey, entry: BootEntry, keys: string | undefined): Promise<string[]> {
+  const mode = result.config.trust;
+  const policy = await readPolicy(keys, mode);
+  try {
+    using artifacts = await readEntry(result, entry, policy);
+    const verdict = verify(artifacts, policy);
+    const lines = [`  trust     ${mode}, ${policy.keys.length} key(s)`];
+    for (const item of verdict.artifacts) {
+      lines.push(
+        `    ${item.role} ${item.role === "options" ? "" : `${place(item.ref)} `}${item.trusted ? `trusted by ${item.by}` : `refused: ${item.reason}`}`,
+      );
+    }
+    if (!verdict.ok) return [...lines, "  would not boot: the policy refuses it"];
+    const commandLine = targetCommandLine(entry, result.config.handoff.bootImage);
+    preflight(nativeSystem(), verdict.boot, commandLine, machineArchitecture());
+    return [...lines, "  would boot"];
+  } catch (error) {
+    return [`  would not boot: ${error instanceof Error ? error.message : String(error)}`];
+  }
+}
+
+function place(ref: FileRef): string {
+  return `${ref.volume}:${ref.path}`;
+}

@@ -1,0 +1,36 @@
+import { configPath, keysDirectory } from "../boot/init.ts";
+import type { BootEntry } from "../discovery/entry.ts";
+import { isWanted } from "../handoff/rank.ts";
+import { nativeSystem } from "../linux/native.ts";
+import { availableMemoryBytes } from "../machine/memory.ts";
+import { type Artifacts, readArtifacts } from "../trust/artifacts.ts";
+import { type Policy, readKeys } from "../trust/policy.ts";
+import type { Survey } from "./survey.ts";
+
+export const keysUsage = `  --keys DIR       public keys to trust (*.pub); default ${keysDirectory}`;
+export const configUsage = `  --config FILE    the configuration to judge by; default ${configPath}`;
+
+/** The keys of a directory; files that are no keys are told on standard error. */
+export async function readPolicy(directory: string | undefined, mode: Policy["mode"]): Promise<Policy> {
+  const { keys, problems } = await readKeys(directory ?? keysDirectory);
+  for (const problem of problems) process.stderr.write(`${problem}\n`);
+  return { mode, keys };
+}
+
+/** The entries that a word of the command line means: an id, a title, an alias or a pattern of these. */
+export function findEntries(result: Survey, word: string): BootEntry[] {
+  const exact = result.found.entries.filter((entry) => entry.id === word);
+  return exact.length > 0 ? exact : result.found.entries.filter((entry) => isWanted(entry, word));
+}
+
+/** Reads an entry's files as a boot would. */
+export async function readEntry(result: Survey, entry: BootEntry, policy: Policy): Promise<Artifacts> {
+  return readArtifacts({
+    system: nativeSystem(),
+    sources: result.sources,
+    entry,
+    policy,
+    limits: result.config.limits,
+    memoryBytes: await availableMemoryBytes(),
+  });
+}

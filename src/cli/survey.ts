@@ -1,0 +1,69 @@
+import { existsSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { type Config, defaultConfig, parseConfig } from "../boot/config.ts";
+import { configPath } from "../boot/init.ts";
+import { type Discovered, discover } from "../discovery/discover.ts";
+import { MachineSources } from "../discovery/machine-sources.ts";
+import type { FileSource } from "../discovery/source.ts";
+import { type Ranking, rank } from "../handoff/rank.ts";
+import { nativeSystem } from "../linux/native.ts";
+import { machineArchitecture } from "../machine/architecture.ts";
+import { openRoot, parseRoots } from "./roots.ts";
+
+/** What discovery found, on directories or on the machine's own disks. */
+export interface Survey extends AsyncDisposable {
+  readonly config: Config;
+  readonly sources: readonly FileSource[];
+  readonly found: Discovered;
+  readonly ranking: Ranking;
+  /** Devices that could not be searched, and volumes that hold no files. */
+  readonly remarks: readonly string[];
+}
+
+/** The configuration of `--config`, else that of this machine, else the defaults. */
+export async function readConfigFile(path: string | undefined): Promise<Config> {
+  if (path !== undefined) return parseConfig(await readFile(path, "utf8"), path);
+  return existsSync(configPath) ? parseConfig(await readFile(configPath, "utf8"), configPath) : defaultConfig;
+}
+
+/** Finds all entries, as the firmware would. Rejects when the places cannot be looked at. */
+export async function survey(config: Config, rootSpecs: readonly string[]): Promise<Survey> {
+  const { sources, remarks, close } = await openSources(config, rootSpecs);
+  try {
+    const found = await discover(sources, machineArchitecture(), config.limits);
+    return { config, sources, found, ranking: rank(found.menus, config.entry), remarks, [Symbol.asyncDispose]: close };
+  } catch (error) {
+    await close();
+    throw error;
+  }
+}
+
+interface OpenSources {
+  readonly sources: readonly FileSource[];
+  readonly remarks: readonly string[];
+  readonly close: () => Promise<void>;
+}
+
+async function openSources(config: Config, rootSpecs: readonly string[]): Promise<OpenSources> {
+  const timeoutSeconds = config.discovery.probeTimeoutSeconds;
+  if (rootSpecs.length > 0) {
+    const sources = parseRoots(rootSpecs).map((root) => openRoot(root, timeoutSeconds));
+    return {
+      sources,
+      remarks: [],
+      close: async () => {
+        await Promise.all(sources.map((source) => source.close()));
+      },
+    };
+  }
+  if (process.geteuid?.() !== 0) {
+    throw new Error("reading the machine's disks needs root; --root DIR looks at a directory instead");
+  }
+  const machine = new MachineSources(nativeSystem(), null, timeoutSeconds);
+  await machine.refresh();
+  const remarks = [
+    ...machine.problems.map((p) => `${p.device}: ${p.reason}`),
+    ...machine.named.map((n) => `${n}: holds no files`),
+  ];
+  return { sources: machine.sources, remarks, close: () => machine.close() };
+}

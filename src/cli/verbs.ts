@@ -1,0 +1,46 @@
+import type { Verb } from "./verb.ts";
+
+/** How each verb's module is reached: loaded when it is called for, so that a boot pays for none of them. */
+export interface VerbLoader {
+  readonly name: string;
+  load(): Promise<Verb>;
+}
+
+/** Every verb, in the order in which the help lists them. */
+export const verbs: readonly VerbLoader[] = [
+  { name: "list", load: async () => (await import("./list.ts")).listVerb },
+  { name: "explain", load: async () => (await import("./explain.ts")).explainVerb },
+  { name: "verify", load: async () => (await import("./verify.ts")).verifyVerb },
+  { name: "image", load: async () => (await import("./image.ts")).imageVerb },
+  { name: "help", load: async () => (await import("./help.ts")).helpVerb },
+];
+
+export type Choice =
+  | { readonly kind: "init" }
+  | { readonly kind: "version" }
+  | { readonly kind: "verb"; readonly verb: VerbLoader; readonly args: readonly string[] }
+  | { readonly kind: "unknown"; readonly word: string };
+
+/**
+ * Picks what to do: PID 1 is init; else the name by which the program was called (`list`, `slipway-list`); else the first
+ * word. With neither, the help.
+ *
+ * @param args the words after the program's name
+ */
+export function chooseVerb(pid: number, argv0: string, args: readonly string[]): Choice {
+  if (pid === 1) return { kind: "init" };
+  const called = argv0.slice(argv0.lastIndexOf("/") + 1).replace(/^slipway-/, "");
+  const byName = verbs.find((verb) => verb.name === called);
+  if (byName !== undefined) return { kind: "verb", verb: byName, args };
+  const [word = "help", ...rest] = args;
+  if (word === "--version" || word === "-V") return { kind: "version" };
+  const name = word === "--help" || word === "-h" ? "help" : word;
+  const verb = verbs.find((candidate) => candidate.name === name);
+  if (verb === undefined) return { kind: "unknown", word };
+  // `slipway VERB --help` is `slipway help VERB`.
+  const help = verbs.find((candidate) => candidate.name === "help");
+  if (help !== undefined && verb !== help && rest.some((arg) => arg === "--help" || arg === "-h")) {
+    return { kind: "verb", verb: help, args: [name] };
+  }
+  return { kind: "verb", verb, args: rest };
+}

@@ -1,0 +1,145 @@
+import { existsSync, statSync } from "node:fs";
+import { basename, dirname, resolve } from "node:path";
+import { parseArgs } from "node:util";
+import type { FileSource } from "../discovery/source.ts";
+import { nativeSystem } from "../linux/native.ts";
+import { readFileArtifact } from "../trust/artifacts.ts";
+import type { Policy } from "../trust/policy.ts";
+import { type ArtifactVerdict, judge, verify } from "../trust/verify.ts";
+import { findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
+import { openRoot, parseRoots, rootUsage } from "./roots.ts";
+import { readConfigFile, type Survey, survey } from "./survey.ts";
+import { printable } from "./table.ts";
+import { UsageError, type Verb } from "./verb.ts";
+
+/** Exit code of the public contract when something is refused. */
+const exitRefused = 2;
+
+interface Result {
+  /** An entry's id or a file's path. */
+  readonly subject: string;
+  readonly kind: "entry" | "file";
+  readonly trusted: boolean;
+  readonly artifacts: readonly ArtifactVerdict[];
+  /** Why it could not be judged at all; null when it was. */
+  readonly problem: string | null;
+}
+
+export const verifyVerb: Verb = {
+  name: "verify",
+  summary: "check the signatures of entries or files",
+  usage: `usage: slipway verify [--json] [--policy FILE] [--keys DIR] [--root SPEC]... ENTRY|FILE...
+
+Prints a verdict for each file of an entry (kernel, initrds, device tree, configuration) and for its
+options, or for single files, judged as trust "enforce" would.
+Exit code: 0 when all are trusted, 2 when something is refused, 1 on failure.
+
+  --json           print the verdicts as JSON (docs/json.md)
+  --policy FILE    the configuration with the limits to judge by; default /etc/slipway/config.json
+${keysUsage}
+${rootUsage}
+`,
+  async run(args) {
+    const { values, positionals } = parseArgs({
+      args: [...args],
+      allowPositionals: true,
+      options: {
+        json: { type: "boolean" },
+        policy: { type: "string" },
+        keys: { type: "string" },
+        root: { type: "string", multiple: true },
+      },
+    });
+    if (positionals.length === 0) throw new UsageError("verify: an entry or a file expected");
+    const config = await readConfigFile(values.policy);
+    const policy = await readPolicy(values.keys, "enforce");
+    const results: Result[] = [];
+    const roots = values.root ?? [];
+    // Disks are searched only when something that is no file is asked for.
+    if (roots.length > 0 || positionals.some((word) => !isFile(word))) {
+      await using result = await survey(config, roots);
+      for (const word of positionals) results.push(...(await verifyWord(result, word, policy)));
+    } else for (const word of positionals) results.push(await verifyFile(word, policy));
+    if (values.json === true) process.stdout.write(`${JSON.stringify(verifyJson(results), null, 2)}\n`);
+    else process.stdout.write(results.map(describeResult).join(""));
+    return results.every((result) => result.trusted) ? 0 : exitRefused;
+  },
+};
+
+function isFile(word: string): boolean {
+  return existsSync(word) && statSync(word).isFile();
+}
+
+async function verifyWord(result: Survey, word: string, policy: Policy): Promise<Result[]> {
+  const entries = findEntries(result, word);
+  if (entries.length === 0) {
+    if (isFile(word)) return [await verifyFile(word, policy)];
+    throw new Error(
+      `verify ${JSON.stringify(word)}: neither an entry nor a file; "slipway list" shows the entries' ids`,
+    );
+  }
+  const results: Result[] = [];
+  for (const entry of entries) {
+    try {
+      using artifacts = await readEntry(result, entry, policy);
+      const verdict = verify(artifacts, policy);
+      results.push({
+        subject: entry.id,
+        kind: "entry",
+        trusted: verdict.ok,
+        artifacts: verdict.artifacts,
+        problem: null,
+      });
+    } catch (error) {
+      const problem = error instanceof Error ? error.message : String(error);
+      results.push({ subject: entry.id, kind: "entry", trusted: false, artifacts: [], problem });
+    }
+  }
+  return results;
+}
+
+const fileTimeoutSeconds = 60;
+
+async function verifyFile(path: string, policy: Policy): Promise<Result> {
+  const full = resolve(path);
+  const [root] = parseRoots([dirname(full)]);
+  if (root === undefined) throw new Error(`verify ${JSON.stringify(path)}: no directory`);
+  const source: FileSource = openRoot(root, fileTimeoutSeconds);
+  try {
+    using artifact = await readFileArtifact(nativeSystem(), source, `/${basename(full)}`, policy);
+    const verdict = judge(artifact.artifact, policy);
+    return { subject: path, kind: "file", trusted: verdict.trusted, artifacts: [verdict], problem: null };
+  } finally {
+    await source.close();
+  }
+}
+
+function verifyJson(results: readonly Result[]): unknown {
+  return {
+    version: 1,
+    trusted: results.every((result) => result.trusted),
+    results: results.map(({ subject, kind, trusted, artifacts, problem }) => ({
+      [kind]: subject,
+      trusted,
+      problem,
+      artifacts: artifacts.map(({ role, ref, trusted: good, by, reason }) => ({
+        role,
+        ...(kind === "file" ? { path: subject } : { volume: ref.volume, path: ref.path }),
+        trusted: good,
+        by,
+        reason,
+      })),
+    })),
+  };
+}
+
+function describeResult(result: Result): string {
+  const lines = [
+    `${result.subject}: ${result.trusted ? "trusted" : "REFUSED"}${result.problem === null ? "" : `: ${result.problem}`}`,
+  ];
+  for (const { role, ref, by, reason } of result.artifacts) {
+    const what = role === "options" ? "options" : result.kind === "file" ? "file" : `${role} ${ref.volume}:${ref.path}`;
+    lines.push(`  ${what}: ${reason === null ? `trusted, signed by ${by}` : `refused: ${reason}`}`);
+  }
+  return `${lines.map(printable).join("\n")}\n`;
+}

@@ -1,0 +1,59 @@
+/** Bounds on what one configuration may cost; a script is a program and may be hostile. */
+export interface GrubLimits {
+  /** One configuration file, bytes. */
+  readonly configBytesMax: number;
+  /** Files read as configuration in one evaluation. */
+  readonly configReadsMax: number;
+  /** One environment block, bytes (GRUB's own has 1024). */
+  readonly environmentBytesMax: number;
+  /** Work of everything before the menu: tokens, commands, words, and {@link lookupSteps} for a look at a disk. */
+  readonly stepsMax: number;
+  /** Work of one menu entry's commands. */
+  readonly entryStepsMax: number;
+  /** Work of all entries of a menu together. */
+  readonly allEntriesStepsMax: number;
+  /** Compound commands, blocks and function calls inside one another. */
+  readonly nestingMax: number;
+  /** `source`, `configfile`, `normal` inside one another. */
+  readonly sourceDepthMax: number;
+  /** Sub-menus inside one another. */
+  readonly menuDepthMax: number;
+  /** Entries and sub-menus of one evaluation. */
+  readonly entriesMax: number;
+  readonly variablesMax: number;
+  /** One variable's value, characters. */
+  readonly valueCharactersMax: number;
+  /** All values together, characters. */
+  readonly allValuesCharactersMax: number;
+  /** Words of one command after expansion. */
+  readonly wordsMax: number;
+  /** Characters of one command after expansion. */
+  readonly commandCharactersMax: number;
+  /** Problems and notes kept, each. */
+  readonly messagesMax: number;
+  /** Text of `echo` kept, characters. */
+  readonly outputCharactersMax: number;
+}
+
+export const defaultGrubLimits: GrubLimits = {
+  configBytesMax: 1 << 20,
+  configReadsMax: 200,
+  environmentBytesMax: 64 << 10,
+  stepsMax: 1_000_000,
+  entryStepsMax: 100_000,
+  allEntriesStepsMax: 2_000_000,
+  nestingMax: 100,
+  sourceDepthMax: 16,
+  menuDepthMax: 16,
+  entriesMax: 1000,
+  variablesMax: 1000,
+  valueCharactersMax: 32 << 10,
+  allValuesCharactersMax: 1 << 20,
+  wordsMax: 4096,
+  commandCharactersMax: 128 << 10,
+  messagesMax: 500,
+  outputCharactersMax: 64 << 10,
+};
+
+/** Steps that one look at a disk (a file's existence, a directory's names) costs: it is dearer than a command. */
+export const lookupSteps = 50;

@@ -1,0 +1,163 @@
+import { FormatError, quote } from "./format-error.ts";
+
+/** One setting of a configuration file: its type, default, bounds and the sentence that documents it. */
+export interface Setting<T> {
+  readonly kind: "setting";
+  readonly default: T;
+  readonly doc: string;
+  /** Whether the kernel command line may override it. */
+  readonly overridable: boolean;
+  /** For the documentation: `integer, 0 to 3600 (seconds)`. */
+  readonly type: string;
+  /** JSON Schema (draft 2020-12) of the value. */
+  readonly schema: Readonly<Record<string, unknown>>;
+  check(value: unknown): value is T;
+  /** From a word of the kernel command line; undefined when it cannot be read. */
+  fromText(text: string): unknown;
+}
+
+export interface Section<S extends SectionShape = SectionShape> {
+  readonly kind: "section";
+  readonly doc: string;
+  readonly shape: S;
+}
+
+export interface SectionShape {
+  readonly [name: string]: Setting<unknown> | Section;
+}
+
+export type Infer<N> =
+  N extends Setting<infer T> ? T : N extends Section<infer S> ? { readonly [K in keyof S]: Infer<S[K]> } : never;
+
+interface Described<T> {
+  readonly default: T;
+  readonly doc: string;
+  readonly overridable?: boolean;
+}
+
+export function integer(options: Described<number> & { min: number; max: number; unit: string }): Setting<number> {
+  const { min, max, unit } = options;
+  return {
+    kind: "setting",
+    default: options.default,
+    doc: options.doc,
+    overridable: options.overridable ?? false,
+    type: `whole number of ${unit}, ${min} to ${max}`,
+    schema: { type: "integer", minimum: min, maximum: max },
+    check: (value): value is number => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max,
+    fromText: (text) => (/^\d{1,15}$/.test(text) ? Number(text) : undefined),
+  };
+}
+
+export function flag(options: Described<boolean>): Setting<boolean> {
+  return {
+    kind: "setting",
+    default: options.default,
+    doc: options.doc,
+    overridable: options.overridable ?? false,
+    type: "true or false",
+    schema: { type: "boolean" },
+    check: (value): value is boolean => typeof value === "boolean",
+    fromText: (text) => (text === "true" || text === "" ? true : text === "false" ? false : undefined),
+  };
+}
+
+export function choice<const C extends string>(options: Described<C> & { choices: readonly C[] }): Setting<C> {
+  const { choices } = options;
+  return {
+    kind: "setting",
+    default: options.default,
+    doc: options.doc,
+    overridable: options.overridable ?? false,
+    type: `one of ${choices.map((c) => `"${c}"`).join(", ")}`,
+    schema: { enum: [...choices] },
+    check: (value): value is C => choices.some((c) => c === value),
+    fromText: (text) => text,
+  };
+}
+
+/** Text, or null for "not set". */
+export function optionalText(options: Described<string | null> & { charactersMax: number }): Setting<string | null> {
+  const { charactersMax } = options;
+  return {
+    kind: "setting",
+    default: options.default,
+    doc: options.doc,
+    overridable: options.overridable ?? false,
+    type: `text of at most ${charactersMax} characters, or null`,
+    schema: { type: ["string", "null"], maxLength: charactersMax },
+    check: (value): value is string | null =>
+      value === null || (typeof value === "string" && value.length <= charactersMax),
+    fromText: (text) => text,
+  };
+}
+
+export function section<const S extends SectionShape>(doc: string, shape: S): Section<S> {
+  return { kind: "section", doc, shape };
+}
+
+/** Checks `value` against the schema and fills in defaults. Unknown fields and wrong values are a {@link FormatError}. */
+export function readSection<S extends SectionShape>(
+  schema: Section<S>,
+  value: unknown,
+  format: string,
+): Infer<Section<S>> {
+  // The shape is built field by field from the schema, which is what Infer describes.
+  return readFields(schema, value, format, "") as Infer<Section<S>>;
+}
+
+function readFields(schema: Section, value: unknown, format: string, path: string): Record<string, unknown> {
+  if (typeof value !== "object" || value === null || Array.isArray(value)) {
+    throw new FormatError(format, `${quote(JSON.stringify(value) ?? "nothing")}, an object expected`, fieldPlace(path));
+  }
+  const given = new Map(Object.entries(value));
+  for (const name of given.keys()) {
+    if (!Object.hasOwn(schema.shape, name)) {
+      throw new FormatError(
+        format,
+        `unknown field ${quote(path + name)}, one of ${Object.keys(schema.shape).join(", ")} expected`,
+      );
+    }
+  }
+  const result: Record<string, unknown> = {};
+  for (const [name, node] of Object.entries(schema.shape)) {
+    const item = given.get(name);
+    if (node.kind === "section") result[name] = readFields(node, item ?? {}, format, `${path}${name}.`);
+    else result[name] = item === undefined ? node.default : checked(node, item, format, path + name);
+  }
+  return result;
+}
+
+function checked(setting: Setting<unknown>, value: unknown, format: string, path: string): unknown {
+  if (setting.check(value)) return value;
+  throw new FormatError(format, `${quote(JSON.stringify(value) ?? "nothing")}, ${setting.type} expected`, {
+    field: path,
+  });
+}
+
+function fieldPlace(path: string): { field?: string } {
+  return path === "" ? {} : { field: path.slice(0, -1) };
+}
+
+export interface NamedSetting {
+  /** `rescue.shell`. */
+  readonly path: string;
+  readonly setting: Setting<unknown>;
+}
+
+/** Every setting with its dotted path, in the order of the schema. */
+export function listSettings(schema: Section, prefix = ""): NamedSetting[] {
+  return Object.entries(schema.shape).flatMap(([name, node]) =>
+    node.kind === "section" ? listSettings(node, `${prefix}${name}.`) : [{ path: prefix + name, setting: node }],
+  );
+}
+
+/** JSON Schema (draft 2020-12) of a section. */
+export function jsonSchema(schema: Section): Record<string, unknown> {
+  const properties: Record<string, unknown> = {};
+  for (const [name, node] of Object.entries(schema.shape)) {
+    properties[name] =
+      node.kind === "section" ? jsonSchema(node) : { ...node.schema, default: node.default, description: node.doc };
+  }
+  return { type: "object", description: schema.doc, additionalProperties: false, properties };
+}

@@ -1,0 +1,297 @@
+import { closeSync, readSync } from "node:fs";
+import { errno, SyscallError } from "./errno.ts";
+import { Libc } from "./libc.ts";
+import type {
+  FilesystemRequest,
+  KexecFileRequest,
+  MappedBytes,
+  MountFlag,
+  MountRequest,
+  RebootKind,
+  System,
+  UeventSocket,
+} from "./system.ts";
+
+// linux/memfd.h, linux/fcntl.h
+const MFD_CLOEXEC = 1;
+const MFD_ALLOW_SEALING = 2;
+const F_ADD_SEALS = 1033;
+/** F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE */
+const ALL_SEALS = 0xf;
+
+// linux/mount.h
+const mountFlagBits: Readonly<Record<MountFlag, number>> = { ro: 1, nosuid: 2, nodev: 4, noexec: 8 };
+const FSOPEN_CLOEXEC = 1;
+const FSCONFIG_SET_FLAG = 0;
+const FSCONFIG_SET_STRING = 1;
+const FSCONFIG_CMD_CREATE = 6;
+const FSMOUNT_CLOEXEC = 1;
+/** MOUNT_ATTR_RDONLY | NOSUID | NODEV | NOEXEC */
+const MOUNT_ATTR_HARMLESS = 1 | 2 | 4 | 8;
+const OPEN_TREE_CLONE = 1;
+const O_CLOEXEC = 0o2000000;
+const AT_FDCWD = -100;
+const AT_EMPTY_PATH = 0x1000;
+
+// linux/openat2.h
+const RESOLVE_NO_MAGICLINKS = 2;
+const RESOLVE_NO_SYMLINKS = 4;
+const RESOLVE_BENEATH = 8;
+const O_RDONLY_SAFE = 0o4000 /* O_NONBLOCK: a FIFO must not block */ | 0o400 /* O_NOCTTY */ | O_CLOEXEC;
+
+// linux/reboot.h
+const rebootCommands: Readonly<Record<RebootKind, number>> = {
+  kexec: 0x45584543,
+  restart: 0x01234567,
+  "power-off": 0x4321fedc,
+  halt: 0xcdef0123 | 0,
+};
+
+// linux/kexec.h
+const KEXEC_FILE_NO_INITRAMFS = 4;
+
+// linux/module.h
+const MODULE_INIT_COMPRESSED_FILE = 4;
+
+// sys/socket.h, linux/netlink.h
+const AF_NETLINK = 16;
+const SOCK_DGRAM_NONBLOCK_CLOEXEC = 2 | 0o4000 | O_CLOEXEC;
+const NETLINK_KOBJECT_UEVENT = 15;
+const SOL_SOCKET = 1;
+const SO_RCVBUFFORCE = 33;
+const MSG_TRUNC = 0x20;
+const sockaddrBytes = 12;
+/** A burst of events while hundreds of disks appear must fit. */
+const ueventQueueBytes = 16 << 20;
+/** lib/kobject_uevent.c: UEVENT_BUFFER_SIZE is 2048; the path comes on top. */
+const ueventBytesMax = 16 << 10;
+
+// linux/wait.h
+const P_ALL = 0;
+const WNOHANG = 1;
+const WEXITED = 4;
+const WNOWAIT = 0x01000000;
+const P_PID = 1;
+const siginfoBytes = 128;
+/** Offset of si_pid in siginfo_t on 64-bit machines. */
+const siginfoPidOffset = 12;
+
+let instance: System | undefined;
+
+/** The running kernel. The native addon is loaded at the first call, and only then. */
+export function nativeSystem(): System {
+  instance ??= createSystem(new Libc());
+  return instance;
+}
+
+function createSystem(libc: Libc): System {
+  return {
+    createMemoryFile: (name) => libc.call("memfd_create", [name, MFD_CLOEXEC | MFD_ALLOW_SEALING], [name]),
+    sealMemoryFile: (fd) => void libc.call("fcntl", [fd, F_ADD_SEALS, ALL_SEALS], [fd, "F_ADD_SEALS"]),
+    mapFile: (fd, length) => mapFile(libc, fd, length),
+    mount: (request) => mount(libc, request),
+    openFilesystem: (request) => openFilesystem(libc, request),
+    cloneMount: (path) => cloneMount(libc, path),
+    openBeneath: (rootFd, path) => openBeneath(libc, rootFd, path),
+    loadModule: (fd, path, parameters) => loadModule(libc, fd, path, parameters),
+    openUeventSocket: () => openUeventSocket(libc),
+    kexecFileLoad: (request) => kexecFileLoad(libc, request),
+    sync: () => void libc.call("sync", [], []),
+    reboot: (kind) => void libc.call("reboot", [rebootCommands[kind]], [kind]),
+    reapOrphans: (own) => reapOrphans(libc, own),
+  };
+}
+
+function mapFile(libc: Libc, fd: number, length: number): MappedBytes {
+  if (length === 0) return { bytes: new Uint8Array(0), [Symbol.dispose]() {} };
+  const address = libc.map(fd, length);
+  return {
+    bytes: new Uint8Array(libc.koffi.view(address, length)),
+    [Symbol.dispose]: () => void libc.call("munmap", [address, length], [length]),
+  };
+}
+
+function mount(libc: Libc, request: MountRequest): void {
+  const flags = request.flags.reduce((bits, flag) => bits | mountFlagBits[flag], 0);
+  libc.call(
+    "mount",
+    [request.source, request.target, request.type, flags, request.data],
+    [request.source, request.target, request.type],
+  );
+}
+
+async function openFilesystem(libc: Libc, request: FilesystemRequest): Promise<number> {
+  const context = await libc.callAsync("fsopen", [request.type, FSOPEN_CLOEXEC], [request.type]);
+  const configure = async (command: number, key: string | null, value: string | null): Promise<void> => {
+    try {
+      await libc.callAsync("fsconfig", [context, command, key, value, 0], [key, value]);
+    } catch (error) {
+      throw explainMount(error, request, contextMessages(context));
+    }
+  };
+  try {
+    await configure(FSCONFIG_SET_STRING, "source", request.source);
+    await configure(FSCONFIG_SET_FLAG, "ro", null);
+    for (const [name, value] of request.options) {
+      await configure(value === null ? FSCONFIG_SET_FLAG : FSCONFIG_SET_STRING, name, value);
+    }
+    await configure(FSCONFIG_CMD_CREATE, null, null);
+    return await libc.callAsync("fsmount", [context, FSMOUNT_CLOEXEC, MOUNT_ATTR_HARMLESS], [request.source]);
+  } finally {
+    closeSync(context);
+  }
+}
+
+function explainMount(error: unknown, request: FilesystemRequest, messages: string): unknown {
+  if (!(error instanceof SyscallError)) return error;
+  const hint =
+    error.errno === errno.EBUSY ? "the device is in use (mounted read-write, or part of an array)" : undefined;
+  return new SyscallError(
+    "mount",
+    [
+      request.source,
+      request.type,
+      "ro",
+      ...request.options.map(([name, value]) => (value === null ? name : `${name}=${value}`)),
+    ],
+    error.errno,
+    messages !== "" ? messages : hint,
+  );
+}
+
+/** What the filesystem said of itself: messages queue at the context, one a read (`e ext4: …`). */
+function contextMessages(context: number): string {
+  const messages: string[] = [];
+  const buffer = new Uint8Array(1024);
+  const messagesMax = 8;
+  while (messages.length < messagesMax) {
+    try {
+      const length = readSync(context, buffer);
+      if (length === 0) break;
+      messages.push(
+        Buffer.from(buffer.subarray(0, length))
+          .toString("latin1")
+          .trim()
+          .replace(/^[ewi] /, ""),
+      );
+    } catch {
+      // ENODATA: no more messages.
+      break;
+    }
+  }
+  return messages.join("; ");
+}
+
+async function cloneMount(libc: Libc, path: string): Promise<number> {
+  const fd = await libc.callAsync("open_tree", [AT_FDCWD, path, OPEN_TREE_CLONE | O_CLOEXEC], [path]);
+  try {
+    // struct mount_attr: attr_set, attr_clr, propagation, userns_fd, 64 bits each.
+    const attributes = Buffer.alloc(32);
+    attributes.writeBigUInt64LE(BigInt(MOUNT_ATTR_HARMLESS), 0);
+    libc.call("mount_setattr", [fd, "", AT_EMPTY_PATH, attributes, attributes.length], [path]);
+    return fd;
+  } catch (error) {
+    closeSync(fd);
+    throw error;
+  }
+}
+
+async function openBeneath(libc: Libc, rootFd: number, path: string): Promise<number> {
+  // struct open_how: flags, mode, resolve, 64 bits each.
+  const how = Buffer.alloc(24);
+  how.writeBigUInt64LE(BigInt(O_RDONLY_SAFE), 0);
+  how.writeBigUInt64LE(BigInt(RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_MAGICLINKS), 16);
+  return libc.callAsync("openat2", [rootFd, path, how, how.length], [path]);
+}
+
+async function loadModule(libc: Libc, fd: number, path: string, parameters: string): Promise<void> {
+  const flags = path.endsWith(".ko") ? 0 : MODULE_INIT_COMPRESSED_FILE;
+  try {
+    await libc.callAsync("finit_module", [fd, parameters, flags], [path, parameters]);
+  } catch (error) {
+    if (error instanceof SyscallError && error.errno === errno.EEXIST) return;
+    throw error;
+  }
+}
+
+function openUeventSocket(libc: Libc): UeventSocket {
+  const fd = libc.call("socket", [AF_NETLINK, SOCK_DGRAM_NONBLOCK_CLOEXEC, NETLINK_KOBJECT_UEVENT], ["AF_NETLINK"]);
+  const size = Buffer.alloc(4);
+  size.writeUInt32LE(ueventQueueBytes);
+  libc.call("setsockopt", [fd, SOL_SOCKET, SO_RCVBUFFORCE, size, size.length], ["SO_RCVBUFFORCE", ueventQueueBytes]);
+  // struct sockaddr_nl: family, pad, port (0: the kernel chooses), groups (1: the kernel's own events).
+  const address = Buffer.alloc(sockaddrBytes);
+  address.writeUInt16LE(AF_NETLINK, 0);
+  address.writeUInt32LE(1, 8);
+  libc.call("bind", [fd, address, address.length], ["AF_NETLINK"]);
+  return new NetlinkUevents(libc, fd);
+}
+
+class NetlinkUevents implements UeventSocket {
+  readonly #libc: Libc;
+  readonly #fd: number;
+  readonly #message = Buffer.alloc(ueventBytesMax);
+  readonly #sender = Buffer.alloc(sockaddrBytes);
+  readonly #senderLength = Buffer.alloc(4);
+
+  constructor(libc: Libc, fd: number) {
+    this.#libc = libc;
+    this.#fd = fd;
+  }
+
+  async receive(): Promise<Uint8Array | null> {
+    for (;;) {
+      this.#senderLength.writeUInt32LE(sockaddrBytes);
+      const length = this.#libc.tryCall("recvfrom", [
+        this.#fd,
+        this.#message,
+        this.#message.length,
+        MSG_TRUNC,
+        this.#sender,
+        this.#senderLength,
+      ]);
+      if (length === -errno.EAGAIN) await this.#readable();
+      else if (length === -errno.EINTR) continue;
+      // ENOBUFS says that the queue overflowed; any other error is treated alike: the listener looks for itself.
+      else if (length < 0 || length > this.#message.length) return null;
+      // Only the kernel (port 0) speaks of devices.
+      else if (this.#sender.readUInt32LE(4) === 0) return Uint8Array.from(this.#message.subarray(0, length));
+    }
+  }
+
+  #readable(): Promise<void> {
+    return new Promise((resolve) => {
+      const handle = this.#libc.koffi.node.poll(this.#fd, { readable: true }, () => {
+        handle.close();
+        resolve();
+      });
+    });
+  }
+}
+
+async function kexecFileLoad(libc: Libc, request: KexecFileRequest): Promise<void> {
+  const flags = request.initrdFd === null ? KEXEC_FILE_NO_INITRAMFS : 0;
+  // The length counts the terminating NUL.
+  const length = Buffer.byteLength(request.commandLine) + 1;
+  await libc.callAsync(
+    "kexec_file_load",
+    [request.kernelFd, request.initrdFd ?? -1, length, request.commandLine, flags],
+    [request.kernelFd, request.initrdFd, length, request.commandLine, flags],
+  );
+}
+
+function reapOrphans(libc: Libc, own: ReadonlySet<number>): readonly number[] {
+  const reaped: number[] = [];
+  const info = Buffer.alloc(siginfoBytes);
+  const reapedMax = 1024;
+  while (reaped.length < reapedMax) {
+    info.fill(0);
+    if (libc.tryCall("waitid", [P_ALL, 0, info, WEXITED | WNOHANG | WNOWAIT]) < 0) break;
+    const pid = info.readInt32LE(siginfoPidOffset);
+    // 0: nobody has ended. One of our own is collected by its owner, which is told at the same time; look again then.
+    if (pid === 0 || own.has(pid)) break;
+    if (libc.tryCall("waitid", [P_PID, pid, info, WEXITED | WNOHANG]) < 0) break;
+    reaped.push(pid);
+  }
+  return reaped;
+}

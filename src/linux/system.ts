@@ -1,0 +1,79 @@
+/** What `reboot(2)` is asked for. */
+export type RebootKind = "kexec" | "restart" | "power-off" | "halt";
+
+export interface MountRequest {
+  readonly source: string;
+  readonly target: string;
+  readonly type: string;
+  readonly flags: readonly MountFlag[];
+  /** Options of the filesystem itself: `mode=0755`. */
+  readonly data: string;
+}
+
+export type MountFlag = "ro" | "nosuid" | "nodev" | "noexec";
+
+export interface FilesystemRequest {
+  /** As `/proc/filesystems` names it. */
+  readonly type: string;
+  /** The device node. */
+  readonly source: string;
+  /** Options of the filesystem; null for one without a value. */
+  readonly options: readonly (readonly [name: string, value: string | null])[];
+}
+
+/** Bytes of a file mapped into memory, read-only. */
+export interface MappedBytes extends Disposable {
+  readonly bytes: Uint8Array;
+}
+
+/** Kernel object events (NETLINK_KOBJECT_UEVENT, the kernel's own multicast group). */
+export interface UeventSocket {
+  /**
+   * The next message from the kernel, as sent: `add@/devices/…`, NUL, `KEY=value`, NUL…; null when messages were lost and
+   * the listener has to look at sysfs itself.
+   */
+  receive(): Promise<Uint8Array | null>;
+}
+
+export interface KexecFileRequest {
+  /** Opened read-only: the kernel refuses a file that somebody has open for writing. */
+  readonly kernelFd: number;
+  readonly initrdFd: number | null;
+  readonly commandLine: string;
+}
+
+/**
+ * The running kernel, as far as Slipway asks it for things that Node does not. Every call throws or rejects with
+ * SyscallError. Descriptors are plain numbers, opened close-on-exec; the caller closes them.
+ */
+export interface System {
+  /** An anonymous file in memory that can be sealed (memfd_create(2)). */
+  createMemoryFile(name: string): number;
+  /** Forbids any further change of a memory file: content, size, seals (fcntl(2) F_ADD_SEALS). */
+  sealMemoryFile(fd: number): void;
+  /** Maps `length` bytes from the start of a file, read-only and private (mmap(2)). */
+  mapFile(fd: number, length: number): MappedBytes;
+
+  mount(request: MountRequest): void;
+  /**
+   * Mounts a filesystem read-only, nosuid, nodev, noexec, attached nowhere (fsopen(2), fsmount(2)): a descriptor of its
+   * root. Closing it unmounts.
+   */
+  openFilesystem(request: FilesystemRequest): Promise<number>;
+  /** A private read-only view of what is mounted at `path`, without the mounts below it (open_tree(2), mount_setattr(2)). */
+  cloneMount(path: string): Promise<number>;
+  /** Opens a file below a directory; links and anything that leaves the directory are refused (openat2(2)). */
+  openBeneath(rootFd: number, path: string): Promise<number>;
+
+  /** Loads a kernel module (finit_module(2)); one that is already loaded is no error. */
+  loadModule(fd: number, path: string, parameters: string): Promise<void>;
+  openUeventSocket(): UeventSocket;
+
+  kexecFileLoad(request: KexecFileRequest): Promise<void>;
+  sync(): void;
+  /** Does not return when it succeeds. */
+  reboot(kind: RebootKind): void;
+
+  /** Collects ended children that nobody waits for; those in `own` are left to their owner. Returns the process ids collected. */
+  reapOrphans(own: ReadonlySet<number>): readonly number[];
+}

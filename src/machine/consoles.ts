@@ -1,0 +1,71 @@
+import { constants } from "node:fs";
+import { type FileHandle, open } from "node:fs/promises";
+import { withDeadline } from "./deadline.ts";
+
+/** Opening a serial line may wait for a carrier that never comes. */
+const openSecondsMax = 2;
+/** Text that waits for a console which takes nothing; more is dropped. */
+const pendingCharactersMax = 64 << 10;
+
+/** A console of the machine. Writing never waits: text queues up, and a console that takes nothing loses it. */
+export class Console {
+  /** `ttyS0`. */
+  readonly name: string;
+  readonly fd: number;
+  readonly #file: FileHandle;
+  #pendingCharacters = 0;
+  #written: Promise<void> = Promise.resolve();
+
+  constructor(name: string, file: FileHandle) {
+    this.name = name;
+    this.fd = file.fd;
+    this.#file = file;
+  }
+
+  write(text: string): void {
+    if (this.#pendingCharacters > pendingCharactersMax) return;
+    this.#pendingCharacters += text.length;
+    this.#written = this.#written
+      .then(async () => {
+        await this.#file.write(text.replaceAll("\n", "\r\n"));
+      })
+      .catch(() => {
+        // An unplugged console must not stop a boot.
+      })
+      .finally(() => {
+        this.#pendingCharacters -= text.length;
+      });
+  }
+
+  /** Resolves when everything was written, or after `secondsMax`. */
+  async flush(secondsMax: number): Promise<void> {
+    await withDeadline(this.#written, secondsMax, "write").catch(() => {});
+  }
+}
+
+/**
+ * Opens every console that the kernel command line names, in its order; `/dev/console` when it names none or none opens.
+ * A console that cannot be opened is left out.
+ *
+ * @param names values of `console=`: `ttyS0,115200n8`
+ */
+export async function openConsoles(names: readonly string[]): Promise<Console[]> {
+  const devices = [...new Set(names.map((name) => name.split(",")[0] ?? ""))].filter((name) =>
+    /^[A-Za-z]\w*$/.test(name),
+  );
+  const opened = await Promise.all(devices.map(openConsole));
+  const consoles = opened.filter((console) => console !== null);
+  if (consoles.length > 0) return consoles;
+  const fallback = await openConsole("console");
+  return fallback === null ? [] : [fallback];
+}
+
+async function openConsole(name: string): Promise<Console | null> {
+  try {
+    // A console must not become the controlling terminal of PID 1.
+    const opening = open(`/dev/${name}`, constants.O_RDWR | constants.O_NOCTTY);
+    return new Console(name, await withDeadline(opening, openSecondsMax, `open ${name}`));
+  } catch {
+    return null;
+  }
+}

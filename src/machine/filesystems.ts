@@ -1,0 +1,45 @@
+/** How a filesystem is mounted so that not one byte of the device changes, and what it needs loaded. */
+export interface FilesystemSupport {
+  /** As superblock probes and the kernel name it. */
+  readonly type: string;
+  /** Kernel modules to load first; those that are built in or absent are passed over. */
+  readonly modules: readonly string[];
+  /** Mount options beside `ro`: no journal or log is replayed (Documentation/filesystems). */
+  readonly options: readonly (readonly [name: string, value: string | null])[];
+  /** The driver to name in the mount call where it differs from `type`. */
+  readonly driver?: string;
+}
+
+/** ext2 and ext3 are mounted by the ext4 driver, which alone knows `noload` for all three. */
+const extOptions = [["noload", null]] as const;
+const extModules = ["crc32c", "ext4"];
+
+/** Every filesystem that Slipway reads. */
+export const filesystems: readonly FilesystemSupport[] = [
+  { type: "ext4", modules: extModules, options: extOptions },
+  { type: "ext3", modules: extModules, options: extOptions, driver: "ext4" },
+  { type: "ext2", modules: extModules, options: [], driver: "ext4" },
+  {
+    type: "vfat",
+    modules: ["nls_cp437", "nls_ascii", "nls_iso8859_1", "nls_utf8", "vfat"],
+    options: [["utf8", null]],
+  },
+  { type: "exfat", modules: ["nls_utf8", "exfat"], options: [] },
+  {
+    type: "xfs",
+    modules: ["crc32c", "xfs"],
+    options: [
+      ["norecovery", null],
+      ["nouuid", null],
+    ],
+  },
+  { type: "btrfs", modules: ["crc32c", "btrfs"], options: [["rescue", "nologreplay"]] },
+  { type: "iso9660", modules: ["isofs"], options: [] },
+  { type: "squashfs", modules: ["squashfs"], options: [] },
+  { type: "erofs", modules: ["erofs"], options: [] },
+  { type: "f2fs", modules: ["crc32", "f2fs"], options: [["norecovery", null]] },
+];
+
+export function filesystemSupport(type: string): FilesystemSupport | null {
+  return filesystems.find((filesystem) => filesystem.type === type) ?? null;
+}

@@ -1,0 +1,118 @@
+import { readdirSync, readFileSync } from "node:fs";
+import { open, readFile } from "node:fs/promises";
+import { ModuleIndex } from "../formats/modules.ts";
+import type { System } from "../linux/system.ts";
+import { withDeadline } from "./deadline.ts";
+
+/**
+ * Loads kernel modules from `/lib/modules/RELEASE`, each once, dependencies first, different ones side by side. A module
+ * that cannot be loaded costs itself: the failure is kept in {@link ModuleLoader.problems} and the others go on.
+ */
+export class ModuleLoader {
+  readonly problems: string[] = [];
+  readonly #system: System;
+  readonly #directory: string;
+  readonly #index: ModuleIndex;
+  readonly #timeoutSeconds: number;
+  readonly #loads = new Map<string, Promise<void>>();
+  readonly #seenAliases = new Set<string>();
+
+  private constructor(system: System, directory: string, index: ModuleIndex, timeoutSeconds: number) {
+    this.#system = system;
+    this.#directory = directory;
+    this.#index = index;
+    this.#timeoutSeconds = timeoutSeconds;
+  }
+
+  /** Reads the module tables of a kernel release; a missing table is an empty one (everything is built in). */
+  static async open(system: System, directory: string, timeoutSeconds: number): Promise<ModuleLoader> {
+    const table = (name: string): Promise<string> => readFile(`${directory}/${name}`, "utf8").catch(() => "");
+    const [dep, alias, softdep, builtin] = await Promise.all(
+      ["modules.dep", "modules.alias", "modules.softdep", "modules.builtin"].map(table),
+    );
+    const index = ModuleIndex.parse({
+      dep: dep ?? "",
+      alias: alias ?? "",
+      softdep: softdep ?? "",
+      builtin: builtin ?? "",
+    });
+    return new ModuleLoader(system, directory, index, timeoutSeconds);
+  }
+
+  /** Loads a module by name or alias with all that it needs; nothing happens when the kernel has it built in or the image lacks it. */
+  async load(name: string): Promise<void> {
+    const names = this.#index.has(name) ? [name] : this.#index.modulesFor(name);
+    await Promise.all(names.map((n) => this.#loadInOrder(n)));
+  }
+
+  /** Loads the drivers of a device; an alias that was seen before costs nothing. */
+  async loadForDevice(modalias: string): Promise<void> {
+    if (this.#seenAliases.has(modalias)) return;
+    this.#seenAliases.add(modalias);
+    await Promise.all(this.#index.modulesFor(modalias).map((name) => this.#loadInOrder(name)));
+  }
+
+  /**
+   * Loads the drivers of every device that exists (cold plug). A driver may bring up devices that need further drivers, so
+   * this looks again until nothing new turns up; when it resolves, every device of the first hour is there.
+   */
+  async coldPlug(sysfs = "/sys"): Promise<void> {
+    const roundsMax = 32;
+    for (let round = 0; round < roundsMax; round++) {
+      const fresh = deviceAliases(sysfs).filter((alias) => !this.#seenAliases.has(alias));
+      if (fresh.length === 0) return;
+      await Promise.all(fresh.map((alias) => this.loadForDevice(alias)));
+    }
+    this.problems.push(`cold plug: devices kept appearing after ${roundsMax} rounds; further ones come as events`);
+  }
+
+  async #loadInOrder(name: string): Promise<void> {
+    for (const path of this.#index.loadOrder(name)) await this.#loadFile(path);
+  }
+
+  #loadFile(path: string): Promise<void> {
+    const known = this.#loads.get(path);
+    if (known !== undefined) return known;
+    const load = withDeadline(this.#insert(path), this.#timeoutSeconds, `load module ${path}`).catch(
+      (error: unknown) => {
+        this.problems.push(error instanceof Error ? error.message : String(error));
+      },
+    );
+    this.#loads.set(path, load);
+    return load;
+  }
+
+  async #insert(path: string): Promise<void> {
+    await using file = await open(`${this.#directory}/${path}`, "r");
+    await this.#system.loadModule(file.fd, path, "");
+  }
+}
+
+/** The module aliases of all devices on all buses, each once. */
+function deviceAliases(sysfs: string): string[] {
+  const aliases = new Set<string>();
+  for (const bus of list(`${sysfs}/bus`)) {
+    for (const device of list(`${sysfs}/bus/${bus}/devices`)) {
+      const alias = text(`${sysfs}/bus/${bus}/devices/${device}/modalias`);
+      if (alias !== "") aliases.add(alias);
+    }
+  }
+  return [...aliases];
+}
+
+/** sysfs is memory: reading it in place is quicker than a trip to a thread, and cannot hang. */
+function list(directory: string): string[] {
+  try {
+    return readdirSync(directory);
+  } catch {
+    return [];
+  }
+}
+
+function text(path: string): string {
+  try {
+    return readFileSync(path, "utf8").trim();
+  } catch {
+    return "";
+  }
+}

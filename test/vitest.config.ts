@@ -1,0 +1,30 @@
+import { readFileSync } from "node:fs";
+import { availableParallelism } from "node:os";
+import path from "node:path";
+import { defineConfig } from "vitest/config";
+
+const root = path.resolve(import.meta.dirname, "..");
+const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
+
+/** `unit`: pure and quick. `vm`: whole machines under emulation, each test file with machines of its own. */
+export default defineConfig({
+  root,
+  cacheDir: path.join(root, "build/vitest"),
+  define: { SLIPWAY_VERSION: JSON.stringify(version) },
+  test: {
+    projects: [
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      {
+        extends: true,
+        test: {
+          name: "vm",
+          include: ["test/vm/**/*.test.ts"],
+          testTimeout: 300_000,
+          hookTimeout: 900_000,
+          // An emulated processor keeps a real one busy.
+          maxWorkers: Math.min(availableParallelism(), 4),
+        },
+      },
+    ],
+  },
+});

@@ -1,0 +1,104 @@
+/** `build.mjs demo`: boots a signed disk in a virtual machine, shows the console and checks what it says. */
+import { mkdir, writeFile } from "node:fs/promises";
+import path from "node:path";
+import { buildDirectory, cached, contentKey } from "./cache.ts";
+import { cloneRoot } from "./command.ts";
+import { type DiskFiles, makeDisk } from "./disk.ts";
+import { slipwayImage } from "./image.ts";
+import { distributionKernel, type Kernel } from "./kernels.ts";
+import { type SigningKeys, signedFiles, throwawayKeys } from "./sign.ts";
+import { targetInitrd } from "./target.ts";
+import { startVm, type Vm } from "./vm.ts";
+
+const demoDirectory = path.join(buildDirectory, "demo");
+const timeoutSeconds = 300;
+const banner = "the demo's target system";
+const options = 'console=ttyS0 panic=-1 demo.words="from the signed entry"';
+
+/** In this order on the console. */
+const marks = [
+  { shows: "slipway: init", means: "Slipway runs as process 1 of the firmware kernel" },
+  { shows: "slipway: devices", means: "the disk was found" },
+  { shows: "slipway: entries ", means: "its boot entries were read" },
+  { shows: "slipway: chosen ", means: "one was chosen" },
+  { shows: "slipway: verified ", means: "entry, kernel and initrd carry good signatures" },
+  { shows: "slipway: loaded", means: "the kernel is loaded" },
+  { shows: "slipway: jump", means: "the firmware kernel hands over" },
+  { shows: `TARGET-BANNER:${banner}:END`, means: "the target system runs" },
+  { shows: RegExp(`TARGET-CMDLINE:.*${options}:END`), means: "with the command line of the signed entry" },
+] as const;
+
+async function makeDemoDisk(kernel: Kernel, keys: SigningKeys): Promise<string> {
+  const initrd = await targetInitrd({ banner });
+  const entry = [
+    "title    Slipway demo",
+    `version  ${kernel.version}`,
+    "linux    /demo/vmlinuz",
+    "initrd   /demo/initrd",
+    `options  ${options}`,
+  ];
+  const files: DiskFiles = {
+    "/loader/entries/demo.conf": `${entry.join("\n")}\n`,
+    "/demo/vmlinuz": { copyOf: kernel.vmlinuz },
+    "/demo/initrd": initrd,
+  };
+  const key = contentKey(keys.publicKey, entry.join("\n"), kernel.vmlinuz, initrd);
+  const directory = await cached(demoDirectory, `disk-${key}`, async (target) => {
+    const signed = await signedFiles(keys, files);
+    await makeDisk(path.join(target, "disk.img"), [{ type: "esp", filesystem: "vfat", label: "DEMO", files: signed }]);
+  });
+  return path.join(directory, "disk.img");
+}
+
+/** Waits for every mark; returns those that never came (the first missing one ends the wait). */
+async function watch(vm: Vm): Promise<readonly (typeof marks)[number][]> {
+  const deadline = Date.now() + timeoutSeconds * 1000;
+  for (const [index, mark] of marks.entries()) {
+    try {
+      await vm.expect(mark.shows, Math.max(deadline - Date.now(), 1));
+    } catch {
+      return marks.slice(index);
+    }
+  }
+  return [];
+}
+
+/** From the clone's top directory where the file is in the clone. */
+function shortPath(file: string): string {
+  const relative = path.relative(cloneRoot, file);
+  return relative.startsWith("..") ? file : relative;
+}
+
+async function demo(): Promise<number> {
+  await mkdir(demoDirectory, { recursive: true });
+  const kernel = await distributionKernel();
+  const keys = await throwawayKeys(demoDirectory, "key");
+  const image = await slipwayImage({ config: { trust: "enforce" }, keys: [keys], kernel });
+  const disk = await makeDemoDisk(kernel, keys);
+  console.log(`[demo] starting QEMU: kernel ${kernel.version} with Slipway's image, one virtio disk\n`);
+  const begin = Date.now();
+  await using vm = await startVm({
+    kernel: kernel.vmlinuz,
+    initrd: image,
+    append: "console=ttyS0 panic=-1",
+    disks: [{ path: disk }],
+    onOutput: (text) => process.stdout.write(text),
+  });
+  const missing = await watch(vm);
+  if (missing.length === 0) await vm.waitForExit();
+  const seconds = ((Date.now() - begin) / 1000).toFixed(1);
+  const log = path.join(demoDirectory, "console.log");
+  await writeFile(log, vm.log);
+  console.log(`\n[demo] after ${seconds} s:`);
+  for (const mark of marks) {
+    console.log(`  ${missing.includes(mark) ? "MISSING" : "ok     "}  ${mark.means}  (${String(mark.shows).trim()})`);
+  }
+  const pieces: Record<string, string> = { image, disk, log, "public key": keys.publicKey, kernel: kernel.vmlinuz };
+  console.log("\nThe pieces:");
+  for (const [name, file] of Object.entries(pieces)) console.log(`  ${name.padEnd(10)} ${shortPath(file)}`);
+  if (missing.length === 0) return 0;
+  console.log("\n[demo] failed: see the first mark that is missing, and the end of the log above");
+  return 1;
+}
+
+process.exitCode = await demo();

@@ -1,0 +1,77 @@
+import { readdir, rm } from "node:fs/promises";
+import path from "node:path";
+import { cached, exists, sharedDirectory } from "./cache.ts";
+import { runCommand } from "./command.ts";
+import { addPackage, findPackage, type PackageVersion } from "./packages.ts";
+
+/** A distribution's kernel, unpacked and not installed. */
+export interface Kernel {
+  /** As `uname -r` prints it. */
+  readonly version: string;
+  /** The kernel image. */
+  readonly vmlinuz: string;
+  /** `…/lib/modules/VERSION` with `modules.dep` and the other indices made by depmod. */
+  readonly modules: string;
+}
+
+/**
+ * Names of the packages that always depend on the newest kernel, the small one for virtual machines first in each list:
+ * Debian's, then Ubuntu's. `cloud` has virtio, NVMe and the common filesystems, `generic` also AHCI, USB and f2fs.
+ */
+const metaPackages = {
+  cloud: ["linux-image-cloud-amd64", "linux-image-virtual"],
+  generic: ["linux-image-amd64", "linux-image-generic"],
+} as const;
+
+export type KernelFlavour = keyof typeof metaPackages;
+
+export async function distributionKernel(flavour: KernelFlavour = "cloud"): Promise<Kernel> {
+  const packages = await findKernelPackages(flavour);
+  const name = packages.map((found) => `${found.name}_${found.version}`).join("_");
+  const directory = await cached(sharedDirectory, `kernels/${name.replaceAll(/[^A-Za-z0-9.+~_-]/g, "_")}`, (target) =>
+    unpackKernel(packages, target),
+  );
+  return describe(directory);
+}
+
+/** Unpacked, one of the names is the image; modules are in it or in a package of their own (Ubuntu). */
+async function findKernelPackages(flavour: KernelFlavour): Promise<PackageVersion[]> {
+  for (const meta of metaPackages[flavour]) {
+    const found = await findPackage(meta).catch(() => null);
+    if (found === null) continue;
+    const parts = found.depends.filter((name) => /^linux-(image|modules)-\d/.test(name));
+    const packages = await Promise.all(parts.map(findPackage));
+    const modules = packages.flatMap((part) => part.depends.filter((name) => /^linux-modules-\d/.test(name)));
+    const more = modules.filter((name) => !parts.includes(name));
+    packages.push(...(await Promise.all(more.map(findPackage))));
+    if (packages.length > 0) return packages;
+  }
+  throw new Error(`find a kernel: apt knows none of ${metaPackages[flavour].join(", ")}`);
+}
+
+async function unpackKernel(packages: readonly PackageVersion[], directory: string): Promise<void> {
+  for (const found of packages) await addPackage(found, directory);
+  // Where /lib is a link to usr/lib, packages hold usr/lib.
+  const tree = path.join(directory, "lib/modules");
+  if (!(await exists(tree))) {
+    await runCommand("mkdir", ["-p", path.join(directory, "lib")]);
+    await runCommand("mv", [path.join(directory, "usr/lib/modules"), tree]);
+  }
+  const { version } = await describe(directory);
+  await runCommand("depmod", ["-b", directory, version]);
+  await rm(path.join(directory, "usr"), { recursive: true, force: true });
+}
+
+async function describe(directory: string): Promise<Kernel> {
+  const images = (await readdir(path.join(directory, "boot"))).filter((name) => name.startsWith("vmlinuz-"));
+  const [image] = images;
+  if (image === undefined || images.length > 1) {
+    throw new Error(`look for a kernel in "${directory}/boot": one vmlinuz-* expected, found ${images.length}`);
+  }
+  const version = image.slice("vmlinuz-".length);
+  return {
+    version,
+    vmlinuz: path.join(directory, "boot", image),
+    modules: path.join(directory, "lib/modules", version),
+  };
+}

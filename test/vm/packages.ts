@@ -1,0 +1,68 @@
+import { readdir } from "node:fs/promises";
+import path from "node:path";
+import { cached, sharedDirectory } from "./cache.ts";
+import { runAsRoot, runCommand } from "./command.ts";
+
+/** A package of the host's distribution in the version that apt would install. */
+export interface PackageVersion {
+  readonly name: string;
+  readonly version: string;
+  /** First alternative of each dependency. */
+  readonly depends: readonly string[];
+}
+
+/** Asks apt's own lists, which are fetched first if they do not know the package. */
+export async function findPackage(name: string): Promise<PackageVersion> {
+  const known = await lookUp(name);
+  if (known !== null) return known;
+  await runAsRoot("apt-get", ["update", "-q"]);
+  const fetched = await lookUp(name);
+  if (fetched === null) throw new Error(`find package "${name}": apt does not know it`);
+  return fetched;
+}
+
+async function lookUp(name: string): Promise<PackageVersion | null> {
+  const text = await runCommand("apt-cache", ["show", "--no-all-versions", name]).catch(() => "");
+  const version = /^Version: (.+)$/m.exec(text)?.[1];
+  if (version === undefined) return null;
+  const depends = /^Depends: (.+)$/m.exec(text)?.[1] ?? "";
+  const names = depends.split(",").map((clause) => /^\s*([a-z0-9][a-z0-9+.-]+)/.exec(clause)?.[1] ?? "");
+  return { name, version, depends: names.filter((word) => word !== "") };
+}
+
+/** Downloads a package and unpacks it without installing it; resolves with the directory. */
+export function unpackPackage(found: PackageVersion): Promise<string> {
+  const version = found.version.replaceAll(/[^A-Za-z0-9.+~-]/g, "_");
+  return cached(sharedDirectory, `packages/${found.name}_${version}`, async (directory) => {
+    await addPackage(found, directory);
+  });
+}
+
+/** Unpacks a package into a directory that is being filled. */
+export async function addPackage(found: PackageVersion, directory: string): Promise<void> {
+  const download = path.join(directory, "download");
+  await runCommand("mkdir", ["-p", download]);
+  // The download is unpacked by this user, so apt need not hand it to a user of its own.
+  const options = ["-q", "-o", "APT::Sandbox::User=root"];
+  await runCommand("apt-get", [...options, "download", `${found.name}=${found.version}`], { cwd: download });
+  const [file] = await readdir(download);
+  if (file === undefined) throw new Error(`download package "${found.name}": apt-get left no file`);
+  await runCommand("dpkg-deb", ["-x", path.join(download, file), directory]);
+  await runCommand("rm", ["-r", download]);
+}
+
+/** A statically linked busybox. The package is unpacked, not installed: it would replace the host's own busybox. */
+export async function busyboxPath(): Promise<string> {
+  const directory = await unpackPackage(await findPackage("busybox-static"));
+  for (const place of ["bin/busybox", "usr/bin/busybox"]) {
+    const file = path.join(directory, place);
+    if (
+      await runCommand("test", ["-x", file]).then(
+        () => true,
+        () => false,
+      )
+    )
+      return file;
+  }
+  throw new Error(`busybox-static: no busybox in "${directory}"`);
+}
