@@ -86,11 +86,34 @@ async function setup(extent) {
     throw new BuildError(`the build needs Linux on x86_64; this is ${process.platform} on ${process.arch}`);
   }
   await installDebianPackages(extent);
-  await withLock(async () => {
-    if (nodeModulesMatch()) return;
-    await step("npm ci", () => run("npm", ["ci", "--ignore-scripts", "--no-audit", "--no-fund"]));
-    if (!nodeModulesMatch()) throw new BuildError("npm ci: node_modules still differs from package-lock.json");
-  });
+  await withLock(installNodeModules);
+}
+
+async function installNodeModules() {
+  if (nodeModulesMatch()) return;
+  const install = ["ci", "--ignore-scripts", "--no-audit", "--no-fund"];
+  await step("npm ci", () => run("npm", install));
+  if (nodeModulesMatch()) return;
+  // npm leaves out platform packages that do not run on the Node that runs npm. Now the pinned one is there; npm removes
+  // node_modules first, so it runs from a copy.
+  const directory = makeTemporary("npm");
+  const node = path.join(directory, "node");
+  fs.copyFileSync(pinnedNode, node);
+  const env = { ...process.env, PATH: `${directory}:${environment().PATH}` };
+  const script = npmScript();
+  await step("npm ci, by the pinned runtime", () =>
+    script === null ? run("npm", install, { env }) : run(node, [script, ...install], { env }),
+  );
+  fs.rmSync(directory, { recursive: true, force: true });
+  if (!nodeModulesMatch()) throw new BuildError("npm ci: node_modules still differs from package-lock.json");
+}
+
+/** npm's JavaScript, for a Node that its first line does not name; null when `npm` is a wrapper of another kind. */
+function npmScript() {
+  const command = findOnHost("npm");
+  if (command === null) return null;
+  const script = fs.realpathSync(command);
+  return /^#!.*\bnode\b/.test(fs.readFileSync(script, "utf8").slice(0, 200)) ? script : null;
 }
 
 /** Whether node_modules holds what the lock file says: version and content hash of every package. */
@@ -106,11 +129,15 @@ function nodeModulesMatch() {
   for (const [name, entry] of Object.entries(wanted)) {
     if (name === "") continue;
     const present = installed[name];
-    // Optional packages are the builds for other platforms.
-    if (present === undefined && entry.optional === true) continue;
+    if (present === undefined && entry.optional === true && !isForThisPlatform(entry)) continue;
     if (present?.version !== entry.version || present?.integrity !== entry.integrity) return false;
   }
   return [pinnedNode, koffiAddon, esbuild].every((file) => fs.existsSync(file));
+}
+
+/** Whether an optional package is the build of something for this very platform. */
+function isForThisPlatform({ os, cpu, libc }) {
+  return os?.includes("linux") === true && cpu?.includes("x64") === true && (libc?.includes("glibc") ?? true);
 }
 
 async function installDebianPackages(extent) {
@@ -137,10 +164,16 @@ async function installDebianPackages(extent) {
 }
 
 function isOnHost(probe) {
-  if (path.isAbsolute(probe)) return fs.existsSync(probe);
-  return environment()
+  return findOnHost(probe) !== null;
+}
+
+/** The place of a command on PATH, or an absolute path that exists. */
+function findOnHost(probe) {
+  if (path.isAbsolute(probe)) return fs.existsSync(probe) ? probe : null;
+  const places = environment()
     .PATH.split(":")
-    .some((directory) => directory !== "" && fs.existsSync(path.join(directory, probe)));
+    .filter((directory) => directory !== "");
+  return places.map((directory) => path.join(directory, probe)).find((file) => fs.existsSync(file)) ?? null;
 }
 
 // ---- build ----------------------------------------------------------------------------------------------------------
@@ -297,14 +330,15 @@ async function test(args) {
   const total = { passed: 0, failed: 0 };
   try {
     await setup(picked.includes("vm") ? "vm" : "build");
-    if (picked.includes("lint")) await lint();
+    // What is wrong with the style does not hide what is wrong with the code.
+    if (picked.includes("lint")) total.failed += await countFailure(lint);
     if (picked.includes("vm")) await build();
     for (const suite of suites.filter((name) => picked.includes(name))) {
       const { passed, failed } = await runSuite(suite, filters, path.join(reports, `${suite}.json`));
       total.passed += passed;
       total.failed += failed;
     }
-    if (picked.some((name) => suites.includes(name)) && total.passed + total.failed === 0) {
+    if (filters.length > 0 && total.passed + total.failed === 0) {
       throw new BuildError(`no test matches ${filters.map((word) => `"${word}"`).join(", ")}`);
     }
   } catch (error) {
@@ -315,6 +349,16 @@ async function test(args) {
   }
   console.log(`[build] tests: ${total.passed} passed, ${total.failed} failed`);
   if (total.failed > 0) process.exitCode = 1;
+}
+
+async function countFailure(action) {
+  try {
+    await action();
+    return 0;
+  } catch (error) {
+    console.error(errorText(error));
+    return 1;
+  }
 }
 
 async function runSuite(suite, filters, reportFile) {
@@ -455,6 +499,10 @@ function help() {
   for (const verb of verbs) console.log(`  ${verb.name.padEnd(7)} ${verb.help}`);
 }
 
+function errorText(error) {
+  return error instanceof BuildError ? `build.mjs: ${error.message}` : (error?.stack ?? String(error));
+}
+
 async function main([name = "help", ...args]) {
   const wanted = name === "-h" || name === "--help" ? "help" : name;
   const verb = verbs.find((candidate) => candidate.name === wanted);
@@ -476,6 +524,6 @@ for (const [signal, number] of [
 }
 
 main(process.argv.slice(2)).catch((error) => {
-  console.error(error instanceof BuildError ? `build.mjs: ${error.message}` : error);
+  console.error(errorText(error));
   process.exitCode = 1;
 });

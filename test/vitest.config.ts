@@ -10,6 +10,14 @@ const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "ut
 export default defineConfig({
   root,
   cacheDir: path.join(root, "build/vitest"),
+  plugins: [
+    // As the bundler does: a list is its text.
+    {
+      name: "text",
+      enforce: "pre",
+      transform: (text, id) => (id.endsWith(".list") ? `export default ${JSON.stringify(text)};` : null),
+    },
+  ],
   define: { SLIPWAY_VERSION: JSON.stringify(version) },
   test: {
     projects: [

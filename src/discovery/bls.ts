@@ -30,11 +30,15 @@ const places = [
 
 type Place = (typeof places)[number];
 
+/** GPT types of the volumes whose entries one menu holds (UAPI.1, "The Partitions"), and their MBR counterparts. */
+const espTypes: readonly string[] = ["c12a7328-f81f-11d2-ba4b-00a0c93ec93b", "0xef"];
+const xbootldrTypes: readonly string[] = ["bc13c2ff-59e6-4262-a352-b275fd6f7172", "0xea"];
+
 /**
  * Finds type 1 entries of the Boot Loader Specification (UAPI.1): `/loader/entries/*.conf` and `/boot/loader/entries/*.conf`,
  * one menu for each directory, in the specification's order. A directory that both paths lead to is searched once.
  *
- * The ESP and XBOOTLDR of a disk are volumes of their own here; who merges their menus sorts with `compareBlsEntries`.
+ * The ESP and the extended boot loader partition of a disk are one menu, found with the ESP: `loader.conf` is the ESP's.
  */
 export const blsFinder: Finder = {
   format: "bls1",
@@ -43,12 +47,26 @@ export const blsFinder: Finder = {
     const searched = new Set<string>();
     const takenIds = new Set<string>();
     for (const place of places) {
-      const menu = await findMenu(context, place, searched, takenIds);
+      const [esp, ...further] = place.mount === null ? menuSources(context) : [context.source];
+      if (esp !== context.source) continue;
+      const menu = await findMenu(context, place, [esp, ...further], searched, takenIds);
       if (menu !== null) menus.push(menu);
     }
     return menus;
   },
 };
+
+/** The volumes of the menu that this volume belongs to, the one that the menu is found with first. */
+function menuSources(context: FinderContext): [FileSource, ...FileSource[]] {
+  const { source } = context;
+  const { disk } = source.volume;
+  const hasType = (types: readonly string[]) => (each: FileSource) => types.includes(each.volume.parttype ?? "");
+  if (disk === null || !hasType([...espTypes, ...xbootldrTypes])(source)) return [source];
+  const siblings = context.sources.filter((each) => each.volume.disk === disk);
+  const esp = siblings.find(hasType(espTypes));
+  if (esp === undefined || (source !== esp && hasType(espTypes)(source))) return [source];
+  return [esp, ...siblings.filter(hasType(xbootldrTypes))];
+}
 
 /** Why something is not offered; caught where the skipped entry is made. */
 class Refusal extends Error {
@@ -69,42 +87,64 @@ function reasonOf(error: unknown): { reason: string; line: number } {
 async function findMenu(
   context: FinderContext,
   place: Place,
+  sources: readonly [FileSource, ...FileSource[]],
   searched: Set<string>,
   takenIds: Set<string>,
 ): Promise<FoundMenu | null> {
-  const { source } = context;
-  const volume = source.volume.name;
-  const directory = `${place.loader}/entries`;
   const skipped: SkippedEntry[] = [];
-  const skip = (path: string, title: string | null, error: unknown): void => {
-    const { reason, line } = reasonOf(error);
-    skipped.push({ source: { volume, path, line }, title, reason });
-  };
+  const skipOn =
+    (source: FileSource): Skip =>
+    (path, title, error) => {
+      const { reason, line } = reasonOf(error);
+      skipped.push({ source: { volume: source.volume.name, path, line }, title, reason });
+    };
   const usable: Usable[] = [];
-  let at = directory;
-  try {
-    const real = await source.realPath(directory);
-    if (real === null || searched.has(real)) return null;
-    searched.add(real);
-    const names = (await source.list(directory)).filter(isEntryFileName);
-    if (names.length === 0) return null;
-    at = `${place.loader}/entries.srel`;
-    await checkMarker(source, at);
-    at = directory;
-    usable.push(...(await readEntries(context, place, real, names, skip)));
-  } catch (error) {
-    skip(at, null, error);
+  let found = false;
+  for (const source of sources) {
+    const read = await readDirectory({ ...context, source }, place, searched, skipOn(source));
+    if (read === null) continue;
+    found = true;
+    usable.push(...read);
   }
-  const { conf, path: confPath } = await readLoaderConf(context, place, skip);
-  const entries = offer(volume, directory, usable, takenIds);
+  if (!found) return null;
+  const [first] = sources;
+  const { conf, path: confPath } = await readLoaderConf({ ...context, source: first }, place, skipOn(first));
+  const entries = offer(`${place.loader}/entries`, usable, takenIds);
   return {
-    volume,
+    volume: first.volume.name,
     format: "bls1",
     entries,
     skipped,
     ...chooseDefault(entries, conf, confPath),
     timeoutSeconds: timeoutSeconds(conf),
   };
+}
+
+/** The usable entries of one directory; null where there is no such directory or it holds none. */
+async function readDirectory(
+  context: FinderContext,
+  place: Place,
+  searched: Set<string>,
+  skip: Skip,
+): Promise<Usable[] | null> {
+  const { source } = context;
+  const directory = `${place.loader}/entries`;
+  let at = directory;
+  try {
+    const real = await source.realPath(directory);
+    const key = `${source.volume.name}:${real}`;
+    if (real === null || searched.has(key)) return null;
+    searched.add(key);
+    const names = (await source.list(directory)).filter(isEntryFileName);
+    if (names.length === 0) return null;
+    at = `${place.loader}/entries.srel`;
+    await checkMarker(source, at);
+    at = directory;
+    return await readEntries(context, place, real, names, skip);
+  } catch (error) {
+    skip(at, null, error);
+    return [];
+  }
 }
 
 type Skip = (path: string, title: string | null, error: unknown) => void;
@@ -127,6 +167,7 @@ async function checkMarker(source: FileSource, path: string): Promise<void> {
 
 /** An entry that can be offered, before ids and titles are made unique. */
 interface Usable {
+  readonly volume: string;
   readonly path: string;
   readonly fileName: EntryFileName;
   readonly bytes: Uint8Array;
@@ -164,7 +205,8 @@ async function readEntries(
       const entry = parseBls(utf8(bytes, "bls"));
       title = entry.title;
       checkSupported(entry, context);
-      usable.push({ path, fileName, bytes, entry, ...(await locateFiles(context.source, place, entry)) });
+      const files = await locateFiles(context.source, place, entry);
+      usable.push({ volume: context.source.volume.name, path, fileName, bytes, entry, ...files });
     } catch (error) {
       skip(path, title, error);
     }
@@ -295,20 +337,20 @@ function normalise(value: string, line: number): string {
   return `/${parts.join("/")}`;
 }
 
-function offer(volume: string, directory: string, usable: readonly Usable[], takenIds: Set<string>): BootEntry[] {
+function offer(directory: string, usable: readonly Usable[], takenIds: Set<string>): BootEntry[] {
   const sorted = [...usable].sort(
     (a, b) => compareBlsEntries(sortData(a), sortData(b)) || (a.path < b.path ? -1 : Number(a.path > b.path)),
   );
-  const ids = sorted.map(({ fileName, path }) => {
+  const ids = sorted.map(({ volume, fileName, path }) => {
     // Names are unique but for entries that stand there in two stages, or below both directories.
     const file = path.slice(directory.length + 1);
     const stem = file.slice(0, -fileName.suffix.length);
-    const name = [fileName.name, stem].find((each) => !takenIds.has(each)) ?? path;
-    takenIds.add(name);
+    const name = [fileName.name, stem].find((each) => !takenIds.has(`${volume}:${each}`)) ?? path;
+    takenIds.add(`${volume}:${name}`);
     return name;
   });
   const titles = uniqueTitles(sorted, ids);
-  return sorted.map(({ path, fileName, bytes, entry, linux, initrd, devicetree }, index) => ({
+  return sorted.map(({ volume, path, fileName, bytes, entry, linux, initrd, devicetree }, index) => ({
     id: `${volume}:bls1:${ids[index]}`,
     title: titles[index] ?? fileName.name,
     submenu: [],

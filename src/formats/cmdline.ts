@@ -80,7 +80,8 @@ export function joinWords(words: readonly string[]): string {
  * the kernel cannot be told: a quote inside (there is no escape), white space in a name, a name that is empty or holds `=`.
  */
 export function formatParameter(name: string, value: string | null): string {
-  if (!/^[^\s"=\0]+$/.test(name)) fail(`parameter name ${quote(name)}: text without space, "=" and quotes expected`);
+  if (!/^[^\s"=\0]+$/.test(name) || holdsNoBreakSpace(name))
+    fail(`parameter name ${quote(name)}: text without space, "=" and quotes expected`);
   if (value === null) return name;
   if (/["\0]/.test(value)) fail(`value ${quote(value)} of "${name}": the kernel knows no escape for a quote or NUL`);
   const needsQuotes = [...value].some((c) => space.test(c) || (c > "\x7f" && holdsNoBreakSpace(c)));
@@ -128,15 +129,25 @@ export function removeParameter(text: string, name: string): string {
   return joinWords([...words.filter((word) => !sameName(parseParameter(word).name, name)), ...rest]);
 }
 
-/** The line with words added at the end of the kernel's part: before `--`, where there is one. */
+/**
+ * The line with words added at the end of the kernel's part: before `--`, where there is one. Throws {@link FormatError} for
+ * something added that is not one whole word, and for a line with an open quote, which would swallow what is added.
+ */
 export function appendWords(text: string, added: readonly string[]): string {
+  for (const word of added) {
+    const words = splitCommandLine(word);
+    if (words[0] !== word || hasOpenQuote(word)) fail(`one word with its quotes closed expected, not ${quote(word)}`);
+  }
   const { words, rest } = kernelWords(text);
-  // An open quote would swallow what is added.
-  const last = words.at(-1);
-  if (added.length > 0 && last !== undefined && (last.split('"').length - 1) % 2 === 1) {
+  const last = words.at(-1) ?? "";
+  if (added.length > 0 && hasOpenQuote(last)) {
     fail(`a closing quote expected in ${quote(last)} before something can be added`);
   }
   return joinWords([...words, ...added, ...rest]);
+}
+
+function hasOpenQuote(word: string): boolean {
+  return (word.split('"').length - 1) % 2 === 1;
 }
 
 function fail(detail: string, offset?: number): never {

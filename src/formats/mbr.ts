@@ -49,13 +49,10 @@ export function parseMbr(sector: Uint8Array): Mbr | null {
   const entries = readEntries(mbr);
   if (entries === null || entries.some(({ active }) => active !== 0 && active !== 0x80)) return null;
   if (entries.every(({ sectors }) => sectors === 0n)) return null;
-  if (["EXFAT   ", "NTFS    ", "-FVE-FS-"].some((name) => mbr.hasMagic(3, name)) || isFatBootSector(sector))
-    return null;
-  return {
-    signature: mbr.u32le(440, "disk signature").toString(16).padStart(8, "0"),
-    entries,
-    protective: entries.some(({ type }) => type === typeProtective),
-  };
+  const protective = entries.some(({ type }) => type === typeProtective);
+  const bare = ["EXFAT   ", "NTFS    ", "-FVE-FS-"].some((name) => mbr.hasMagic(3, name)) || isFatBootSector(sector);
+  if (bare && !protective) return null;
+  return { signature: mbr.u32le(440, "disk signature").toString(16).padStart(8, "0"), entries, protective };
 }
 
 /** The four entries of an MBR or of an extended boot record; null without the signature 55 AA. */

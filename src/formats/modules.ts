@@ -68,7 +68,7 @@ export function moduleName(pathOrName: string): string {
  * the same.
  */
 export class ModuleIndex {
-  /** Lines of modules.alias that were left out, each with its reason: one bad pattern costs only itself. */
+  /** Aliases that were left out, each with its reason: one bad pattern costs only itself. */
   readonly problems: readonly FormatError[];
   readonly #modules: ReadonlyMap<string, Module>;
   readonly #aliasLines: readonly AliasLine[];
@@ -80,14 +80,15 @@ export class ModuleIndex {
 
   private constructor(texts: ModuleTexts, builtinModinfo: string) {
     this.#modules = parseModulesDep(texts.dep);
-    const { lines, index, problems } = parseModulesAlias(texts.alias);
-    this.#aliasLines = lines;
-    this.#aliases = index;
-    this.problems = problems;
+    const aliases = parseModulesAlias(texts.alias);
+    this.#aliasLines = aliases.lines;
+    this.#aliases = aliases.index;
     this.#softDependencies = parseModulesSoftdep(texts.softdep);
     this.#builtin = new Set(contentLines(texts.builtin, "modules.builtin").map((line) => moduleName(line.text)));
-    this.#builtinAliases = parseBuiltinModinfo(builtinModinfo);
+    const builtin = parseBuiltinModinfo(builtinModinfo);
+    this.#builtinAliases = builtin.index;
     this.#builtinText = texts.builtin;
+    this.problems = [...aliases.problems, ...builtin.problems];
   }
 
   /** @throws FormatError with the file's name as its format, and the line. */
@@ -121,11 +122,10 @@ export class ModuleIndex {
     return this.#aliases.find(modalias).filter((name) => this.#modules.has(name));
   }
 
-  /** What a word means to modprobe: a module of that name, else nothing when it is built in, else the alias's modules. */
+  /** What a word means to modprobe: a module of that name, else the modules of that alias. */
   resolve(word: string): string[] {
     const name = moduleName(word);
-    if (this.#modules.has(name)) return [name];
-    return this.#builtin.has(name) ? [] : this.modulesFor(word);
+    return this.#modules.has(name) ? [name] : this.modulesFor(word);
   }
 
   /** Paths of all that must be loaded for a name, an alias or several, in order; see {@link loadPlan}. */
@@ -250,6 +250,17 @@ function checkPath(path: string, line: number): void {
   throw new FormatError("modules.dep", `${quote(path)}: ${expected}`, { line });
 }
 
+/** Returns what is wrong with the pattern, or null. */
+function addAlias(index: AliasIndex, pattern: string, module: string): FormatError | null {
+  try {
+    index.add(pattern, moduleName(module));
+    return null;
+  } catch (error) {
+    if (error instanceof FormatError) return error;
+    throw error;
+  }
+}
+
 /** `alias PATTERN MODULE` */
 function parseModulesAlias(text: string): { lines: AliasLine[]; index: AliasIndex; problems: FormatError[] } {
   const format = "modules.alias";
@@ -263,30 +274,28 @@ function parseModulesAlias(text: string): { lines: AliasLine[]; index: AliasInde
     }
     if (lines.length === moduleAliasesMax)
       throw new FormatError(format, `more than ${moduleAliasesMax} aliases`, { line });
-    try {
-      index.add(pattern, moduleName(module));
-    } catch (error) {
-      if (!(error instanceof FormatError)) throw error;
-      problems.push(new FormatError(format, error.detail, { line }));
-      continue;
-    }
-    lines.push({ pattern, module: moduleName(module) });
+    const problem = addAlias(index, pattern, module);
+    if (problem === null) lines.push({ pattern, module: moduleName(module) });
+    else problems.push(new FormatError(format, problem.detail, { line }));
   }
   return { lines, index, problems };
 }
 
 /** `ext4.alias=fs-ext4` and other records, each ended by NUL (Documentation/kbuild/kbuild.rst of Linux). */
-function parseBuiltinModinfo(text: string): AliasIndex {
+function parseBuiltinModinfo(text: string): { index: AliasIndex; problems: FormatError[] } {
   const format = "modules.builtin.modinfo";
   const index = new AliasIndex();
+  const problems: FormatError[] = [];
   if (text.length > moduleTextCharactersMax) {
     throw new FormatError(format, `${text.length} characters, at most ${moduleTextCharactersMax} are taken`);
   }
   for (const record of text.split("\0")) {
     const [, module, pattern] = /^([^.=]+)\.alias=(.+)$/.exec(record) ?? [];
-    if (module !== undefined && pattern !== undefined) index.add(pattern, moduleName(module));
+    if (module === undefined || pattern === undefined) continue;
+    const problem = addAlias(index, pattern, module);
+    if (problem !== null) problems.push(new FormatError(format, problem.detail));
   }
-  return index;
+  return { index, problems };
 }
 
 /**

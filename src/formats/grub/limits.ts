@@ -12,8 +12,10 @@ export interface GrubLimits {
   readonly entryStepsMax: number;
   /** Work of all entries of a menu together. */
   readonly allEntriesStepsMax: number;
-  /** Compound commands, blocks and function calls inside one another. */
+  /** Compound commands and blocks inside one another. */
   readonly nestingMax: number;
+  /** Commands, functions and files being run inside one another. */
+  readonly callDepthMax: number;
   /** `source`, `configfile`, `normal` inside one another. */
   readonly sourceDepthMax: number;
   /** Sub-menus inside one another. */
@@ -43,6 +45,7 @@ export const defaultGrubLimits: GrubLimits = {
   entryStepsMax: 100_000,
   allEntriesStepsMax: 2_000_000,
   nestingMax: 100,
+  callDepthMax: 200,
   sourceDepthMax: 16,
   menuDepthMax: 16,
   entriesMax: 1000,

@@ -11,3 +11,30 @@ export interface GrubMessage {
 export class LimitError extends Error {
   override readonly name = "LimitError";
 }
+
+/** The work that a configuration or an entry may cost is used up. */
+export class BudgetError extends LimitError {}
+
+/** Counts work. */
+export class Budget {
+  readonly #what: string;
+  readonly #stepsMax: number;
+  readonly #whole: Budget | null;
+  #steps = 0;
+
+  /** `whole`: a further budget that the same work counts against. */
+  constructor(what: string, stepsMax: number, whole: Budget | null = null) {
+    this.#what = what;
+    this.#stepsMax = stepsMax;
+    this.#whole = whole;
+  }
+
+  /** @throws {BudgetError} nothing is left. */
+  spend(steps: number): void {
+    this.#steps += steps;
+    if (this.#steps > this.#stepsMax) {
+      throw new BudgetError(`${this.#what}: more than ${this.#stepsMax} steps, an endless loop?`);
+    }
+    this.#whole?.spend(steps);
+  }
+}

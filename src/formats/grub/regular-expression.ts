@@ -19,6 +19,7 @@ export const programInstructionsMax = 2000;
 /** `{n,m}` up to this; POSIX's RE_DUP_MAX. */
 const repeatMax = 255;
 const depthMax = 50;
+const groupsMax = 20;
 
 type Instruction =
   | { readonly kind: "character"; readonly accepts: (character: string) => boolean }
@@ -102,6 +103,7 @@ class PatternParser {
     switch (character) {
       case "(": {
         const index = ++this.groups;
+        if (index > groupsMax) this.#fail(`at most ${groupsMax} groups are taken`);
         const node = this.#alternatives();
         if (this.#peek() !== ")") this.#fail('"(" without ")"');
         this.#at++;

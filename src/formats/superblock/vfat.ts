@@ -92,6 +92,9 @@ function readParameters(boot: ByteReader): FatVolume {
   const totalSectors = boot.u16le(19, "size") || boot.u32le(32, "size");
   const rootSector = tableSector + tableSectors * tables;
   const dataSector = rootSector + Math.ceil((rootEntries * entryBytes) / sectorBytes);
+  if (totalSectors <= dataSector) {
+    boot.fail(`${totalSectors} sectors, more than the ${dataSector} before the first cluster expected`, 32, "size");
+  }
   const clusterCount = Math.floor((totalSectors - dataSector) / clusterSectors);
   const clustersMax = tableSectors16 === 0 ? clusters32Max : clusters16Max;
   if (clusterCount < 1 || clusterCount > clustersMax) {

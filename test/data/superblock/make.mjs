@@ -1,4 +1,4 @@
-// Makes the fixtures of this directory anew: node make.mjs (as root, for one loop device; see README.md).
+// Makes the fixtures of this directory anew: node make.mjs (as root; see README.md).
 import { execFileSync } from "node:child_process";
 import { closeSync, ftruncateSync, mkdirSync, mkdtempSync, openSync, readFileSync, readSync, rmSync, writeFileSync, writeSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -86,6 +86,10 @@ const luks = (type, ...args) => (f) => {
 const fixtures = [
   ["ext2", 1 * MiB, (f) => run("mke2fs", "-q", "-t", "ext2", "-L", "second", "-U", uuid(1), f)],
   ["ext3", 4 * MiB, (f) => run("mke2fs", "-q", "-t", "ext3", "-L", "third", "-U", uuid(2), f)],
+  ["ext3-needs-recovery", 4 * MiB, (f) => {
+    run("mke2fs", "-q", "-t", "ext3", "-U", uuid(18), f);
+    patch(f, 1024 + 96, Buffer.from([0x06]));
+  }],
   ["ext4", 4 * MiB, (f) => run("mke2fs", "-q", "-t", "ext4", "-O", "metadata_csum,64bit", "-L", "root \u00e9t\u00e9", "-U", uuid(3), f)],
   ["ext4-without-journal", 2 * MiB, (f) => run("mke2fs", "-q", "-t", "ext4", "-O", "^has_journal,^metadata_csum", "-U", uuid(4), f)],
   ["ext-journal", 8 * MiB, (f) => run("mke2fs", "-q", "-O", "journal_dev", "-b", "4096", "-L", "journal", "-U", uuid(5), f)],
@@ -96,6 +100,19 @@ const fixtures = [
     patch(f, 43, Buffer.from("IN THE BOOT"));
   }],
   ["vfat32", 40 * MiB, (f) => run("mkfs.vfat", "-F", "32", "-s", "1", "-i", "deadbeef", "-n", "ESP", f), [[0, 65536], [0x9b000, 65536]]],
+  // The label, moved from the start of the root directory to its second cluster, behind a full first one.
+  ["vfat32-label-in-second-cluster", 40 * MiB, (f) => {
+    run("mkfs.vfat", "-F", "32", "-s", "1", "-i", "deadbef0", "-n", "MOVED", f);
+    const [table, root] = [0x4000, 0xa1800];
+    const entry = readFileSync(join(work, f)).subarray(root, root + 32);
+    const file = Buffer.concat([Buffer.from("FILE    TXT\x20", "latin1"), Buffer.alloc(20)]);
+    patch(f, root, Buffer.concat([...Array(16).fill(file), entry]));
+    patch(f, table + 8, Buffer.from("03000000ffffff0f", "hex"));
+  }, [[0, 65536], [0x9b000, 65536]]],
+  ["vfat16-deleted-label", 16 * MiB, (f) => {
+    run("mkfs.vfat", "-F", "16", "-i", "0badcaf0", "-n", "GONE", f);
+    patch(f, 0x8800, Buffer.from([0xe5]));
+  }],
   ["vfat32-sector-4096", 300 * MiB, (f) => run("mkfs.vfat", "-F", "32", "-S", "4096", "-s", "1", "-i", "00000000", "-n", "esp4k", f), [[0, 131072], [0x60000, 0x80000]]],
   ["exfat", 8 * MiB, (f) => {
     run("mkfs.exfat", "-L", "stick \u20ac", f);
@@ -107,12 +124,30 @@ const fixtures = [
   ["btrfs-xxhash", 112 * MiB, (f) => run("mkfs.btrfs", "-q", "--csum", "xxhash", "-U", uuid(8), f), [[0, 131072]]],
   ["iso9660", null, (f) => run("xorriso", "-as", "mkisofs", "-quiet", "-V", "SLIPWAY_TEST", "-o", f, "--modification-date=2026112010000000", "tree")],
   ["iso9660-joliet", null, (f) => run("xorriso", "-as", "mkisofs", "-quiet", "-J", "-joliet-long", "-V", "Slipway \u00e9t\u00e9", "-o", f, "--modification-date=2026112010203040", "tree")],
+  ["iso9660-without-modification-date", null, (f) => {
+    run("xorriso", "-as", "mkisofs", "-quiet", "-V", "CREATED", "-o", f, "--modification-date=2024022923595999", "tree");
+    patch(f, 32768 + 830, Buffer.from("0000000000000000\0", "latin1"));
+  }],
   ["squashfs", null, (f) => run("mksquashfs", "tree", f, "-quiet", "-no-progress", "-all-time", "0")],
   ["erofs", null, (f) => run("mkfs.erofs", "--quiet", "-T0", `-U${uuid(9)}`, f, "tree")],
-  ["f2fs", 64 * MiB, (f) => run("mkfs.f2fs", "-q", "-f", "-O", "extra_attr,sb_checksum", "-l", "phone \u00e9", f), [[0, 16384]]],
+  ["erofs-label", null, (f) => {
+    run("mkfs.erofs", "--quiet", "-T0", `-U${uuid(16)}`, f, "tree");
+    patch(f, 1024 + 8, Buffer.alloc(4));
+    patch(f, 1024 + 64, Buffer.from("readonly-label!!"));
+  }],
+  // mkfs.f2fs writes /proc/version into the superblock: that of the machine at hand shall not stand in the fixture.
+  ["f2fs", 64 * MiB, (f) => {
+    writeFileSync(join(work, "version"), "Linux version 6.1.0\n");
+    const make = `mount --bind version /proc/version && mkfs.f2fs -q -f -O extra_attr,sb_checksum -l "phone \u00e9" ${f}`;
+    run("unshare", "-m", "sh", "-c", make);
+  }, [[0, 16384]]],
   ["swap", 1 * MiB, swap("-U", uuid(10), "-L", "swappy")],
   ["swap-64k", 2 * MiB, swap("-p", "65536", "-U", uuid(11))],
   ["swap-16k", 1 * MiB, swap("-p", "16384", "-U", uuid(12), "-L", "sixteen-letters!")],
+  ["swap-big-endian", 1 * MiB, (f) => {
+    run("mkswap", "-q", "-U", uuid(17), "-L", "big", f);
+    patch(f, 1024, Buffer.from("00000001000000ff", "hex"));
+  }],
   ["swap-version-0", 1 * MiB, (f) => patch(f, 4096 - 10, Buffer.from("SWAP-SPACE"))],
   ["swap-s1suspend", 1 * MiB, suspended("S1SUSPEND")],
   ["swap-linhib", 1 * MiB, suspended("LINHIB0001")],

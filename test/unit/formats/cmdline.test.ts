@@ -124,6 +124,11 @@ describe("editing", () => {
     );
   });
 
+  test.each(["", "a b", " a", 'a="b', "a\n"])("appendWords takes no %j", (word) => {
+    const shown = JSON.stringify(word).replace("\\n", "\\u{a}");
+    expectError(() => appendWords("ro", [word]), `one word with its quotes closed expected, not ${shown}`);
+  });
+
   test.each([
     ["quiet", null, "quiet"],
     ["root", "UUID=1", "root=UUID=1"],
@@ -141,6 +146,7 @@ describe("editing", () => {
     expectError(() => formatParameter("", "x"), name('""'));
     expectError(() => formatParameter("a b", "x"), name('"a b"'));
     expectError(() => formatParameter("a=b", null), name('"a=b"'));
+    expectError(() => formatParameter("à", "x"), name('"à"'));
     expectError(
       () => formatParameter("a", 'x"y'),
       `value "x\\"y" of "a": the kernel knows no escape for a quote or NUL`,

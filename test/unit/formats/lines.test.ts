@@ -17,7 +17,8 @@ describe("numberedLines", () => {
     ["a\n\n", ["a", ""]],
     ["a\rb\n", ["a\rb"]],
     ["a\r\r\n", ["a\r"]],
-    ["\r\n", []],
+    ["\n", [""]],
+    ["\r\n", [""]],
     [" a \n", [" a "]],
   ] as const)("%j", (text, lines) => expect(texts(text)).toEqual(lines));
 

@@ -1,0 +1,470 @@
+import { quote } from "../format-error.ts";
+import type { BlockNode, FunctionNode, GrubFile, GrubPlace, SourceText, StatementNode } from "./ast.ts";
+import { findCommand } from "./commands.ts";
+import { expandWords } from "./expand.ts";
+import type { GrubDevice, GrubFound, GrubHost } from "./host.ts";
+import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
+import { configLines, LineReader } from "./lex.ts";
+import { type GrubLimits, lookupSteps } from "./limits.ts";
+import type { GrubConfig, GrubFileUse } from "./menu.ts";
+import { parseUnit } from "./parse.ts";
+import { type Budget, BudgetError, type GrubMessage, LimitError } from "./problem.ts";
+import { grubStatus } from "./status.ts";
+import { Variables } from "./variables.ts";
+
+/** An entry as `menuentry` or `submenu` made it; its commands run when the menu is complete. */
+export interface MenuItem {
+  readonly title: Tainted;
+  readonly id: Tainted | null;
+  /** The title and further words: `$1`, `$2` … of its commands. */
+  readonly parameters: readonly Tainted[];
+  readonly classes: readonly string[];
+  readonly hotkey: string | null;
+  /** Not `--unrestricted`. */
+  readonly restricted: boolean;
+  readonly submenu: boolean;
+  readonly body: SourceText;
+  readonly place: GrubPlace;
+  readonly inputs: Inputs;
+}
+
+export interface MenuDraft {
+  config: GrubFile;
+  readonly items: MenuItem[];
+}
+
+/** What `linux`, `initrd` and `devicetree` have set up so far. */
+export interface LoadDraft {
+  kernel: GrubFileUse | null;
+  options: string;
+  initrds: readonly GrubFileUse[];
+  devicetree: GrubFileUse | null;
+  kernelInputs: Inputs;
+  initrdInputs: Inputs;
+  devicetreeInputs: Inputs;
+}
+
+export interface CommandCall {
+  readonly name: string;
+  /** Without the name; a block behind them is not among them. */
+  readonly words: readonly Tainted[];
+  readonly block: BlockNode | null;
+  readonly place: GrubPlace;
+}
+
+/** What one evaluation shares among its menus and entries. */
+export interface Session {
+  readonly host: GrubHost;
+  readonly limits: GrubLimits;
+  readonly notes: GrubMessage[];
+  output: string;
+  entries: number;
+  configReads: number;
+  /** One object for each variable of each environment block. */
+  readonly environmentInputs: Map<string, EnvironmentInput>;
+  /** The environment blocks that were loaded, by {@link fileKey}. */
+  readonly environments: Map<string, GrubConfig>;
+}
+
+export function fileKey(file: GrubFile): string {
+  return `(${file.device})${file.path}`;
+}
+
+/** A file that a script names, looked up. */
+export interface Located {
+  readonly use: GrubFileUse;
+  readonly device: GrubDevice | null;
+  readonly found: GrubFound | null;
+  /** Of the path's text, and of `$root` where the path names no device. */
+  readonly inputs: Inputs;
+}
+
+/**
+ * Runs scripts as GRUB does (grub-core/script/execute.c): one machine for the configuration, and one, with a copy of the
+ * variables, for each entry.
+ */
+export class Machine {
+  readonly session: Session;
+  readonly budget: Budget;
+  variables: Variables;
+  readonly functions: Map<string, FunctionNode>;
+  /** Files read as configuration in the evaluations around this machine, and in itself. */
+  readonly configs: Map<string, GrubConfig>;
+  readonly problems: GrubMessage[] = [];
+  /** Files whose text is being run, outermost first. */
+  readonly chain: string[];
+  /** Null inside an entry that is no sub-menu. */
+  menu: MenuDraft | null;
+  parameters: readonly Tainted[] | null = null;
+  readonly load: LoadDraft = {
+    kernel: null,
+    options: "",
+    initrds: [],
+    devicetree: null,
+    kernelInputs: noInputs,
+    initrdInputs: noInputs,
+    devicetreeInputs: noInputs,
+  };
+  /** Whether a statement that cannot be carried out costs an entry. */
+  readonly entry: boolean;
+  /** The first reason why the entry is not offered. */
+  refusal: GrubMessage | null = null;
+  /** Nothing further is run: a kernel is booted or another menu is shown. */
+  stopped = false;
+  /** `configfile` or `normal` has shown a menu: {@link menu} is that one, {@link variables} are its context's. */
+  shown = false;
+  place: GrubPlace;
+  /** What text that is itself made of unsigned values is being run. */
+  #ambient: Inputs = noInputs;
+  #depth = 0;
+  #activeLoops = 0;
+  #activeBreaks = 0;
+  #continuing = false;
+  #returning = false;
+
+  constructor(
+    session: Session,
+    budget: Budget,
+    place: GrubPlace,
+    from: Pick<Machine, "variables" | "functions" | "configs" | "chain"> | null,
+    menu: MenuDraft | null,
+    entry: boolean,
+  ) {
+    this.session = session;
+    this.budget = budget;
+    this.place = place;
+    this.menu = menu;
+    this.entry = entry;
+    this.variables = from?.variables.copy() ?? new Variables(session.limits);
+    this.functions = new Map(from?.functions ?? []);
+    this.configs = new Map(from?.configs ?? []);
+    this.chain = [...(from?.chain ?? [])];
+  }
+
+  get host(): GrubHost {
+    return this.session.host;
+  }
+  get limits(): GrubLimits {
+    return this.session.limits;
+  }
+  /** Unsigned inputs of the text that is being run. */
+  get ambient(): Inputs {
+    return this.#ambient;
+  }
+
+  /** Sets a variable; what shaped the value is kept with it. */
+  assign(name: string, value: string, inputs: Inputs = noInputs): void {
+    this.variables.set(name, value, joinInputs(inputs, this.#ambient));
+  }
+
+  report(text: string, place: GrubPlace = this.place): void {
+    if (this.problems.length < this.limits.messagesMax) this.problems.push({ ...place, text });
+  }
+
+  note(text: string): void {
+    if (this.session.notes.length < this.limits.messagesMax) this.session.notes.push({ ...this.place, text });
+  }
+
+  print(text: string): void {
+    const room = this.limits.outputCharactersMax - this.session.output.length;
+    this.session.output += text.slice(0, Math.max(0, room));
+  }
+
+  /** An error as GRUB prints it: it is told, and the command's status is returned. */
+  fail(status: number, text: string): number {
+    this.report(text);
+    return status;
+  }
+
+  /** A statement that is not carried out here: inside an entry it costs the entry. */
+  refuse(text: string): void {
+    if (this.entry && this.menu === null) {
+      this.refusal ??= { ...this.place, text };
+      this.stopped = true;
+    } else this.report(text);
+  }
+
+  /** Runs `work` with further unsigned inputs around it. */
+  async within<Result>(inputs: Inputs, work: () => Promise<Result>): Promise<Result> {
+    const before = this.#ambient;
+    this.#ambient = joinInputs(before, inputs);
+    try {
+      return await work();
+    } finally {
+      this.#ambient = before;
+    }
+  }
+
+  /** A question to the host: its work is counted, and a failure is told as text. */
+  async ask<Result>(question: () => Promise<Result>): Promise<{ readonly answer: Result } | { readonly error: string }> {
+    this.budget.spend(lookupSteps);
+    try {
+      return { answer: await question() };
+    } catch (error) {
+      return { error: error instanceof Error ? error.message : String(error) };
+    }
+  }
+
+  /** Looks up a file as GRUB opens one (kern/file.c): `(device)/path`, or `/path` on `$root`. */
+  async locate(word: Tainted): Promise<Located> {
+    const { text } = word;
+    const end = text.startsWith("(") ? text.indexOf(")") : -1;
+    const root = this.variables.get("root");
+    const name = end >= 0 ? text.slice(1, end) : (root?.text ?? "");
+    const writtenPath = end >= 0 ? text.slice(end + 1) : text;
+    const inputs = joinInputs(word.inputs, end >= 0 ? noInputs : (root?.inputs ?? noInputs), this.#ambient);
+    const device = this.host.device(name);
+    const missing = (problem: string): Located => ({
+      use: { written: text, writtenPath, device: device?.name ?? name, path: null, problem },
+      device,
+      found: null,
+      inputs,
+    });
+    if (name === "") return missing(`${quote(text)}: no device, and root is not set`);
+    if (device === null) return missing(`${quote(text)}: no device "${name}" is known`);
+    if (!writtenPath.startsWith("/")) return missing(`${quote(text)}: a path from "/" expected, not a list of blocks`);
+    const asked = await this.ask(() => this.host.find(device, writtenPath));
+    if ("error" in asked) return missing(asked.error);
+    if (asked.answer === null) return missing(`${quote(writtenPath)} is missing on (${device.name})`);
+    const { path } = asked.answer;
+    const use = { written: text, writtenPath, device: device.name, path, problem: null };
+    return { use, device, found: asked.answer, inputs };
+  }
+
+  /** Runs a text line by line; `config` lines go on behind a syntax error, others end there (`execute_sourcecode`). */
+  async runText(source: SourceText, config: boolean): Promise<number> {
+    const reader = new LineReader(source);
+    let status: number = grubStatus.none;
+    while (!reader.atEnd && !this.stopped) {
+      const parsed = parseUnit(reader, this.limits.nestingMax);
+      this.budget.spend(parsed.tokens);
+      if (!parsed.ok) {
+        this.place = { file: source.file, line: parsed.line };
+        status = this.fail(grubStatus.invalidCommand, parsed.message);
+        if (config) continue;
+        return status;
+      }
+      for (const node of parsed.unit.functions) this.#define(node);
+      if (parsed.unit.statements.length > 0) status = await this.#list(parsed.unit.statements);
+    }
+    return status;
+  }
+
+  #define(node: FunctionNode): void {
+    if (!this.functions.has(node.name) && this.functions.size >= this.limits.variablesMax) {
+      return this.report(`function ${quote(node.name)}: at most ${this.limits.variablesMax} functions are taken`);
+    }
+    this.functions.set(node.name, node);
+  }
+
+  async #list(statements: readonly StatementNode[]): Promise<number> {
+    let status: number = grubStatus.none;
+    for (const statement of statements) {
+      if (this.#activeBreaks > 0 || this.stopped) break;
+      status = await this.#statement(statement);
+      if (this.#returning) break;
+    }
+    this.variables.set("?", String(status));
+    return status;
+  }
+
+  async #statement(statement: StatementNode): Promise<number> {
+    const outer = this.place;
+    this.place = statement.place;
+    this.budget.spend(1);
+    this.#depth++;
+    let status: number;
+    try {
+      if (this.#depth > this.limits.callDepthMax) {
+        throw new LimitError(`commands run ${this.#depth} deep, at most ${this.limits.callDepthMax} are taken`);
+      }
+      status = await this.#execute(statement);
+    } catch (error) {
+      if (!(error instanceof LimitError) || error instanceof BudgetError) throw error;
+      this.refuse(error.message);
+      status = grubStatus.outOfRange;
+    }
+    this.#depth--;
+    this.place = outer;
+    this.variables.set("?", String(status));
+    return status;
+  }
+
+  async #execute(statement: StatementNode): Promise<number> {
+    switch (statement.kind) {
+      case "command":
+        return this.#command(statement);
+      case "if":
+        for (const clause of statement.clauses) {
+          const status = await this.#list(clause.condition);
+          if (this.#returning || this.stopped) return status;
+          if (status === grubStatus.none) return this.#list(clause.then);
+        }
+        return statement.otherwise === null ? grubStatus.none : this.#list(statement.otherwise);
+      case "for":
+        return this.#for(statement);
+      case "while":
+        return this.#while(statement);
+    }
+  }
+
+  async #for(statement: StatementNode & { kind: "for" }): Promise<number> {
+    const words = await this.#expand(statement.words);
+    let status: number = grubStatus.none;
+    this.#activeLoops++;
+    for (const word of words) {
+      if (this.#continuing && this.#activeBreaks === 1) this.#activeBreaks = 0;
+      if (this.#activeBreaks > 0 || this.stopped) break;
+      this.assign(statement.variable, word.text, word.inputs);
+      status = await this.#list(statement.body);
+      if (this.#returning) break;
+    }
+    if (this.#activeBreaks > 0) this.#activeBreaks--;
+    this.#activeLoops--;
+    return status;
+  }
+
+  async #while(statement: StatementNode & { kind: "while" }): Promise<number> {
+    let status: number = grubStatus.none;
+    this.#activeLoops++;
+    while (!this.stopped) {
+      status = await this.#list(statement.condition);
+      if (this.#returning || this.stopped) break;
+      if ((status === grubStatus.none) === statement.until) break;
+      status = await this.#list(statement.body);
+      if (this.#returning) break;
+      if (this.#activeBreaks === 1 && this.#continuing) this.#activeBreaks = 0;
+      if (this.#activeBreaks > 0) break;
+    }
+    if (this.#activeBreaks > 0) this.#activeBreaks--;
+    this.#activeLoops--;
+    return status;
+  }
+
+  #expand(words: readonly StatementNode extends never ? never : Parameters<typeof expandWords>[0]): Promise<Tainted[]> {
+    return expandWords(words, {
+      variable: (name) => this.variables.get(name),
+      parameters: this.parameters,
+      wordsMax: this.limits.wordsMax,
+      commandCharactersMax: this.limits.commandCharactersMax,
+      devices: this.host.devices.map(({ name }) => name),
+      list: (directory) => this.#names(directory),
+    });
+  }
+
+  async #names(directory: string): Promise<readonly string[]> {
+    const { device, use } = await this.locate({ text: directory, inputs: noInputs });
+    if (device === null || !use.writtenPath.startsWith("/")) return [];
+    const asked = await this.ask(() => this.host.list(device, use.writtenPath));
+    if ("error" in asked) {
+      this.report(asked.error);
+      return [];
+    }
+    this.budget.spend(asked.answer.length);
+    return asked.answer;
+  }
+
+  async #command(statement: StatementNode & { kind: "command" }): Promise<number> {
+    const words = await this.#expand(statement.words);
+    this.budget.spend(words.length);
+    const invert = words[0]?.text === "!";
+    const [name, ...rest] = invert ? words.slice(1) : words;
+    if (name === undefined) {
+      return invert ? this.fail(grubStatus.badArgument, '"!" is not followed by a command') : grubStatus.none;
+    }
+    const status = await this.within(name.inputs, () => this.#call(name, rest, statement));
+    if (!invert) return status;
+    return status === grubStatus.none ? grubStatus.testFailure : grubStatus.none;
+  }
+
+  async #call(name: Tainted, words: readonly Tainted[], statement: StatementNode & { kind: "command" }): Promise<number> {
+    const { block, place } = statement;
+    const command = findCommand(name.text);
+    if (command !== null) {
+      // Only `menuentry` and `submenu` take a block; to every other command it is one more word.
+      const all = block === null || command.block === true ? words : [...words, blockWord(block)];
+      return command.run(this, { name: name.text, words: all, block, place });
+    }
+    const called = this.functions.get(name.text);
+    if (called !== undefined) return this.#callFunction(called, block === null ? words : [...words, blockWord(block)]);
+    const equals = name.text.indexOf("=");
+    if (equals < 0) {
+      // GRUB prints the error and goes on with `$?` at 0, so that `if nosuch; then` takes its branch.
+      this.refuse(`unknown command ${quote(name.text)}`);
+      return grubStatus.none;
+    }
+    const variable = name.text.slice(0, equals);
+    if (/^(?:[0-9].*|[#*@])$/s.test(variable)) this.report(`${quote(variable)} is no name of a variable`);
+    else this.assign(variable, name.text.slice(equals + 1), name.inputs);
+    return grubStatus.none;
+  }
+
+  async #callFunction(called: FunctionNode, words: readonly Tainted[]): Promise<number> {
+    const { parameters } = this;
+    const loops = this.#activeLoops;
+    this.parameters = words;
+    this.#activeLoops = 0;
+    try {
+      return await this.#list(called.body);
+    } finally {
+      this.#returning = false;
+      this.#activeLoops = loops;
+      this.parameters = parameters;
+    }
+  }
+
+  /** `break` and `continue`: of `count` loops, at most those that there are. */
+  leaveLoops(count: number, continuing: boolean): void {
+    this.#continuing = continuing;
+    this.#activeBreaks = Math.min(count, this.#activeLoops);
+  }
+
+  /** `return`: GRUB leaves the list of commands at hand, up to the function. */
+  leaveFunction(): void {
+    this.#returning = true;
+  }
+
+  /**
+   * Runs a configuration file (normal/main.c, `read_config_file`): `config_file` and `config_directory` name it meanwhile.
+   * A file that is not there costs nothing but a message, as in GRUB.
+   */
+  async runConfig(word: Tainted, command: string): Promise<void> {
+    const { use, device, found, inputs } = await this.locate(word);
+    if (device === null || found === null) return this.report(`${command}: ${use.problem ?? "not found"}`);
+    const file: GrubFile = { device: device.name, path: found.path };
+    if (this.chain.length >= this.limits.sourceDepthMax) {
+      return this.refuse(`${command} ${quote(word.text)}: files are taken ${this.limits.sourceDepthMax} deep`);
+    }
+    if (++this.session.configReads > this.limits.configReadsMax) {
+      return this.refuse(`${command} ${quote(word.text)}: more than ${this.limits.configReadsMax} files are read`);
+    }
+    const bytesMax = this.limits.configBytesMax;
+    const asked = await this.ask(() => this.host.readFile(device, use.writtenPath, bytesMax));
+    if ("error" in asked) return this.refuse(`${command}: ${asked.error}`);
+    const bytes = asked.answer;
+    const key = fileKey(file);
+    this.configs.set(key, { file, bytes });
+    const before = (["config_file", "config_directory"] as const).map((name) => ({ name, old: this.variables.get(name) }));
+    const full = word.text.startsWith("(") ? word.text : `(${this.variables.text("root")})${word.text}`;
+    this.variables.set("config_file", full, inputs);
+    this.variables.set("config_directory", full.slice(0, Math.max(0, full.lastIndexOf("/"))), inputs);
+    this.variables.export("config_file");
+    this.variables.export("config_directory");
+    this.chain.push(key);
+    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
+    const { variables } = this;
+    await this.within(inputs, () => this.runText({ file, lines: configLines(text) }, true));
+    this.chain.pop();
+    // A menu that was shown keeps its context; nothing of this file runs any more.
+    if (this.variables !== variables) return;
+    for (const { name, old } of before) {
+      if (old === null) this.variables.unset(name);
+      else this.variables.set(name, old.text, old.inputs);
+    }
+  }
+}
+
+function blockWord(block: BlockNode): Tainted {
+  const lines = block.source().lines.map(({ text }) => text);
+  return { text: `{${lines.join("\n")}}`, inputs: noInputs };
+}
