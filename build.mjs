@@ -368,9 +368,10 @@ async function runSuite(suite, filters, reportFile) {
   const code = await spawned(pinnedNode, [vitest, ...args, "--passWithNoTests", ...reporters, ...filters]);
   if (!fs.existsSync(reportFile)) throw new BuildError(`vitest (${suite}) left no report, exit code ${code}`);
   const result = JSON.parse(fs.readFileSync(reportFile, "utf8"));
-  // A file that cannot even be loaded has no tests to count, but fails the run.
-  const failed = code !== 0 && result.numFailedTests === 0 ? 1 : result.numFailedTests;
-  return { passed: result.numPassedTests, failed };
+  // A file that cannot even be loaded has no failed test, but is a failure.
+  const isBroken = (file) => file.status === "failed" && !file.assertionResults.some((one) => one.status === "failed");
+  const failed = result.numFailedTests + result.testResults.filter(isBroken).length;
+  return { passed: result.numPassedTests, failed: code !== 0 && failed === 0 ? 1 : failed };
 }
 
 // ---- running things -------------------------------------------------------------------------------------------------

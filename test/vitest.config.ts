@@ -21,7 +21,7 @@ export default defineConfig({
   define: { SLIPWAY_VERSION: JSON.stringify(version) },
   test: {
     projects: [
-      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"] } },
+      { extends: true, test: { name: "unit", include: ["test/unit/**/*.test.ts"], testTimeout: 30_000 } },
       {
         extends: true,
         test: {

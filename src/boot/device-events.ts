@@ -23,9 +23,10 @@ export class DeviceEvents {
     for (;;) {
       const message = await this.#socket.receive();
       if (message === null) {
-        // Events were lost: look at everything.
+        // Events were lost: look at everything. A socket that fails again and again must leave time for everything else.
         await this.#modules.coldPlug();
         this.#noteBlockChange();
+        await new Promise((resolve) => setImmediate(resolve));
       } else this.#handle(message);
     }
   }

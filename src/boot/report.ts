@@ -1,4 +1,4 @@
-import { closeSync, openSync, writeSync } from "node:fs";
+import { closeSync, constants, openSync, writeSync } from "node:fs";
 import type { Console } from "../machine/consoles.ts";
 
 /** linux/kern_levels.h: what is shown on a console by default, and what is shown even when the kernel was told to be quiet. */
@@ -33,11 +33,12 @@ export class Report {
   #log(level: number, text: string): void {
     const line = `slipway: ${oneLine(text)}`;
     try {
-      this.#kmsg ??= openSync("/dev/kmsg", "w");
+      // Not "w": before /dev is mounted that would make a plain file, and swallow all that is said.
+      this.#kmsg ??= openSync("/dev/kmsg", constants.O_WRONLY);
       writeSync(this.#kmsg, `<${level}>${line}\n`);
     } catch {
       // Before /dev is mounted, or without a log: what can be said is said on the consoles.
-      this.#kmsg = null;
+      this.close();
       this.say(`${line}\n`);
     }
   }

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { printable } from "../formats/printable.ts";
 import type { System } from "../linux/system.ts";
 import type { Console } from "../machine/consoles.ts";
 import { ConsoleLines } from "../ui/console-lines.ts";
@@ -49,7 +50,7 @@ export class Rescue {
     this.#report.failure(`rescue: ${reason}`);
     if (this.#entered) return;
     this.#entered = true;
-    this.#report.say(`\nSlipway could not boot this machine: ${reason}\n`);
+    this.#report.say(`\nSlipway could not boot this machine: ${printable(reason)}\n`);
     this.#startTimer();
     this.#report.say(this.#help());
     for (const console of this.#report.consoles) this.#serve(console);
@@ -78,10 +79,10 @@ export class Rescue {
   }
 
   #serve(console: Console): void {
-    const lines = new ConsoleLines(console, (line) => {
+    const lines = new ConsoleLines(this.#system, console, (line) => {
       clearTimeout(this.#timer);
       this.#run(console, lines, line).catch((error: unknown) => {
-        console.write(`${error instanceof Error ? error.message : String(error)}\n`);
+        console.write(`${printable(error instanceof Error ? error.message : String(error))}\n`);
       });
     });
     console.write("slipway> ");
@@ -108,7 +109,7 @@ export class Rescue {
     const entry = session?.view.ranking.order[Number(argument) - 1]?.entry;
     if (session === null || entry === undefined)
       console.write(`no entry ${JSON.stringify(argument)}; "list" shows their numbers\n`);
-    else console.write(`not booted: ${await session.boot(entry)}\n`);
+    else console.write(`not booted: ${printable(await session.boot(entry))}\n`);
   }
 
   #reboot(kind: "restart" | "power-off"): void {
@@ -125,6 +126,7 @@ export class Rescue {
     try {
       await runShell(console, this.#own);
     } finally {
+      await console.reopen();
       lines.resume();
     }
   }

@@ -45,6 +45,8 @@ export class BootSession {
   #found: Discovered = { menus: [], entries: [], skipped: [] };
   #ranking: Ranking = rank([], null);
   #announced = "";
+  /** Whether the devices changed since the last search. */
+  #stale = true;
   #attempting: Promise<unknown> = Promise.resolve();
 
   constructor(parts: SessionParts) {
@@ -61,11 +63,11 @@ export class BootSession {
    * @param onStuck called when nothing can be booted with what is there and the time to wait for more is over
    */
   async run(onStuck: (reason: string) => void): Promise<never> {
-    const { config, sources, events, report } = this.#parts;
+    const { config, events, report } = this.#parts;
     let seen = events.blockChanges;
-    let changed = await sources.refresh();
+    await this.#exclusive(() => this.#refresh());
     report.mark("devices");
-    await this.#search();
+    let changed = await this.#exclusive(() => this.#searchIfStale());
     const deadline = performance.now() + config.discovery.deviceTimeoutSeconds * 1000;
     for (let stuck = false; ; ) {
       const late = performance.now() >= deadline;
@@ -77,8 +79,7 @@ export class BootSession {
       const change = events.blockChangeAfter(seen);
       await (late ? change : Promise.race([change, untilTime(deadline)]));
       seen = events.blockChanges;
-      changed = await sources.refresh();
-      if (changed) await this.#search();
+      changed = await this.#look();
     }
   }
 
@@ -89,14 +90,37 @@ export class BootSession {
 
   /** Forgets refusals and tries everything again. */
   async retry(): Promise<void> {
-    this.#refusals.clear();
-    await this.#parts.sources.refresh();
-    await this.#search();
+    await this.#exclusive(async () => {
+      this.#refusals.clear();
+      // A disk that failed is looked at again only when it was let go.
+      await this.#parts.sources.close();
+      await this.#parts.sources.refresh();
+      await this.#search();
+    });
     await this.#tryAll();
+  }
+
+  /** Looks at what changed and searches it, but not while an attempt reads from it; true when something did. */
+  #look(): Promise<boolean> {
+    return this.#exclusive(async () => {
+      await this.#refresh();
+      return this.#searchIfStale();
+    });
+  }
+
+  async #refresh(): Promise<void> {
+    if (await this.#parts.sources.refresh()) this.#stale = true;
+  }
+
+  async #searchIfStale(): Promise<boolean> {
+    if (!this.#stale) return false;
+    await this.#search();
+    return true;
   }
 
   async #search(): Promise<void> {
     const { config, sources, report, architecture } = this.#parts;
+    this.#stale = false;
     this.#found = await discover(sources.sources, architecture, config.limits);
     this.#ranking = rank(this.#found.menus, config.entry);
     const ids = JSON.stringify(this.#found.entries.map((entry) => entry.id));
@@ -119,13 +143,16 @@ export class BootSession {
 
   async #attempt(entry: BootEntry): Promise<string> {
     const { sources } = this.#parts;
+    // Before the attempt, which may have to let go of the volumes.
+    const source = this.#sourceOf(entry);
     const reason = await attempt(
       { ...this.#parts, sources: sources.sources, closeSources: () => sources.close() },
       entry,
     );
-    this.#refusals.set(entry.id, { source: this.#sourceOf(entry), reason });
-    // An attempt that failed after the volumes were closed needs them again.
-    await sources.refresh();
+    this.#refusals.delete(entry.id);
+    this.#refusals.set(entry.id, { source, reason });
+    // An attempt that failed after the volumes were closed needs them again; a disk may have come meanwhile.
+    await this.#refresh();
     return reason;
   }
 

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import { printable } from "../formats/printable.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
 import { preflight } from "../handoff/preflight.ts";
 import { nativeSystem } from "../linux/native.ts";
@@ -9,7 +10,6 @@ import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./ju
 import { exitNoEntries } from "./list.ts";
 import { rootUsage } from "./roots.ts";
 import { readConfigFile, type Survey, survey } from "./survey.ts";
-import { printable } from "./table.ts";
 import type { Verb } from "./verb.ts";
 
 export const explainVerb: Verb = {

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import type { BootEntry, FileRef, SkippedEntry } from "../discovery/entry.ts";
+import { printable } from "../formats/printable.ts";
 import { rootUsage } from "./roots.ts";
 import { readConfigFile, type Survey, survey } from "./survey.ts";
 import { printTable } from "./table.ts";
@@ -80,5 +81,5 @@ function printList(result: Survey): void {
   if (result.found.skipped.length > 0) {
     process.stdout.write(`${result.found.skipped.length} skipped; "slipway explain" tells why\n`);
   }
-  for (const remark of result.remarks) process.stderr.write(`${remark}\n`);
+  for (const remark of result.remarks) process.stderr.write(`${printable(remark)}\n`);
 }

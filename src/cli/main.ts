@@ -14,8 +14,8 @@ export async function main(): Promise<void> {
     const { runInit } = await import("../boot/init.ts");
     return runInit();
   }
-  // A reader that went away (`slipway list | head`) is no failure of ours.
-  process.stdout.on("error", () => process.exit(0));
+  // A reader that went away (`slipway list | head`) is no failure of ours; a full disk is one.
+  process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
   process.exitCode = await runChoice(choice);
 }
 

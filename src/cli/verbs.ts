@@ -31,16 +31,20 @@ export function chooseVerb(pid: number, argv0: string, args: readonly string[]):
   if (pid === 1) return { kind: "init" };
   const called = argv0.slice(argv0.lastIndexOf("/") + 1).replace(/^slipway-/, "");
   const byName = verbs.find((verb) => verb.name === called);
-  if (byName !== undefined) return { kind: "verb", verb: byName, args };
+  if (byName !== undefined) return helpOrVerb(byName, args);
   const [word = "help", ...rest] = args;
   if (word === "--version" || word === "-V") return { kind: "version" };
   const name = word === "--help" || word === "-h" ? "help" : word;
   const verb = verbs.find((candidate) => candidate.name === name);
   if (verb === undefined) return { kind: "unknown", word };
-  // `slipway VERB --help` is `slipway help VERB`.
+  return helpOrVerb(verb, rest);
+}
+
+/** `slipway VERB --help` is `slipway help VERB`. */
+function helpOrVerb(verb: VerbLoader, args: readonly string[]): Choice {
   const help = verbs.find((candidate) => candidate.name === "help");
-  if (help !== undefined && verb !== help && rest.some((arg) => arg === "--help" || arg === "-h")) {
-    return { kind: "verb", verb: help, args: [name] };
+  if (help !== undefined && verb !== help && args.some((arg) => arg === "--help" || arg === "-h")) {
+    return { kind: "verb", verb: help, args: [verb.name] };
   }
-  return { kind: "verb", verb, args: rest };
+  return { kind: "verb", verb, args };
 }

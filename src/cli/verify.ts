@@ -2,6 +2,7 @@ import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { FileSource } from "../discovery/source.ts";
+import { printable } from "../formats/printable.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { readFileArtifact } from "../trust/artifacts.ts";
 import type { Policy } from "../trust/policy.ts";
@@ -9,7 +10,6 @@ import { type ArtifactVerdict, judge, verify } from "../trust/verify.ts";
 import { findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
 import { openRoot, parseRoots, rootUsage } from "./roots.ts";
 import { readConfigFile, type Survey, survey } from "./survey.ts";
-import { printable } from "./table.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
 /** Exit code of the public contract when something is refused. */

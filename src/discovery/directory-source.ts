@@ -1,5 +1,5 @@
-import { closeSync, constants } from "node:fs";
-import { lstat, open, readdir, readlink } from "node:fs/promises";
+import { closeSync, constants, fstatSync } from "node:fs";
+import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
 import { errno, SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "../machine/deadline.ts";
@@ -70,24 +70,25 @@ export class DirectorySource implements FileSource {
     const real = await this.realPath(path);
     if (real === null) throw this.#error("open", path, "no such file");
     const relative = real === "/" ? "." : real.slice(1);
-    const rawFd = await this.#ask("open", path, this.#system.openBeneath(this.#rootFd, relative));
+    const rawFd = await this.#ask("open", path, this.#system.openBeneath(this.#rootFd, relative), closeSync);
     try {
+      if (!fstatSync(rawFd).isFile()) throw this.#error("open", path, "a regular file expected");
       // Node's file object of the same open file; the kernel has checked the path.
-      const file = await open(`/proc/self/fd/${rawFd}`, constants.O_RDONLY | constants.O_NONBLOCK);
-      const facts = await file.stat();
-      if (!facts.isFile()) {
-        await file.close();
-        throw this.#error("open", path, "a regular file expected");
-      }
-      return {
-        size: facts.size,
-        read: async (into, position) =>
-          (await this.#ask("read", path, file.read(into, 0, into.length, position))).bytesRead,
-        [Symbol.asyncDispose]: () => file.close(),
-      };
+      const opening = open(`/proc/self/fd/${rawFd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+      return this.#openFile(path, await this.#ask("open", path, opening, (late) => void late.close()));
     } finally {
       closeSync(rawFd);
     }
+  }
+
+  #openFile(path: string, file: FileHandle): OpenFile {
+    return {
+      size: fstatSync(file.fd).size,
+      read: async (into, position) =>
+        (await this.#ask("read", path, file.read(into, 0, into.length, position))).bytesRead,
+      // Closing waits for the reads that are under way, and one from a dead disk never ends.
+      [Symbol.asyncDispose]: () => withDeadline(file.close(), this.#timeoutSeconds, "close").catch(() => {}),
+    };
   }
 
   async realPath(path: string): Promise<string | null> {
@@ -131,7 +132,9 @@ export class DirectorySource implements FileSource {
     try {
       const full = this.#fullPath(here);
       const facts = await withDeadline(lstat(full), this.#timeoutSeconds, "stat");
-      if (facts.isSymbolicLink()) return { directory: false, link: await readlink(full) };
+      if (facts.isSymbolicLink()) {
+        return { directory: false, link: await withDeadline(readlink(full), this.#timeoutSeconds, "readlink") };
+      }
       if (facts.isDirectory()) this.#directories.add(here);
       return { directory: facts.isDirectory(), link: null };
     } catch (error) {
@@ -145,9 +148,10 @@ export class DirectorySource implements FileSource {
     return `/proc/self/fd/${this.#rootFd}${real}`;
   }
 
-  async #ask<T>(action: string, path: string, work: Promise<T>): Promise<T> {
+  /** @param release gives back what arrives after the deadline */
+  async #ask<T>(action: string, path: string, work: Promise<T>, release?: (late: T) => void): Promise<T> {
     try {
-      return await withDeadline(work, this.#timeoutSeconds, "wait");
+      return await withDeadline(work, this.#timeoutSeconds, "wait", release);
     } catch (error) {
       throw this.#error(action, path, reason(error), error);
     }

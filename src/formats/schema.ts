@@ -122,7 +122,8 @@ function readFields(schema: Section, value: unknown, format: string, path: strin
   const result: Record<string, unknown> = {};
   for (const [name, node] of Object.entries(schema.shape)) {
     const item = given.get(name);
-    if (node.kind === "section") result[name] = readFields(node, item ?? {}, format, `${path}${name}.`);
+    if (node.kind === "section")
+      result[name] = readFields(node, item === undefined ? {} : item, format, `${path}${name}.`);
     else result[name] = item === undefined ? node.default : checked(node, item, format, path + name);
   }
   return result;

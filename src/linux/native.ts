@@ -10,6 +10,7 @@ import type {
   RebootKind,
   System,
   UeventSocket,
+  Watch,
 } from "./system.ts";
 
 // linux/memfd.h, linux/fcntl.h
@@ -95,6 +96,7 @@ function createSystem(libc: Libc): System {
     openBeneath: (rootFd, path) => openBeneath(libc, rootFd, path),
     loadModule: (fd, path, parameters) => loadModule(libc, fd, path, parameters),
     openUeventSocket: () => openUeventSocket(libc),
+    watchReadable: (fd, onReadable) => watchReadable(libc, fd, onReadable),
     kexecFileLoad: (request) => kexecFileLoad(libc, request),
     sync: () => void libc.call("sync", [], []),
     reboot: (kind) => void libc.call("reboot", [rebootCommands[kind]], [kind]),
@@ -227,6 +229,31 @@ function openUeventSocket(libc: Libc): UeventSocket {
   return new NetlinkUevents(libc, fd);
 }
 
+/**
+ * The addon calls back from the event loop without a turn of its own: promises resolved there would wait until something
+ * else happens. An immediate is such a turn.
+ */
+function watchReadable(libc: Libc, fd: number, onReadable: () => void): Watch {
+  let pending = false;
+  let closed = false;
+  const handle = libc.koffi.node.poll(fd, { readable: true }, () => {
+    // The descriptor stays readable, and is reported again, until it was read.
+    if (pending) return;
+    pending = true;
+    setImmediate(() => {
+      pending = false;
+      if (!closed) onReadable();
+    });
+  });
+  return {
+    close: () => {
+      if (closed) return;
+      closed = true;
+      handle.close();
+    },
+  };
+}
+
 class NetlinkUevents implements UeventSocket {
   readonly #libc: Libc;
   readonly #fd: number;
@@ -261,8 +288,8 @@ class NetlinkUevents implements UeventSocket {
 
   #readable(): Promise<void> {
     return new Promise((resolve) => {
-      const handle = this.#libc.koffi.node.poll(this.#fd, { readable: true }, () => {
-        handle.close();
+      const watch = watchReadable(this.#libc, this.#fd, () => {
+        watch.close();
         resolve();
       });
     });

@@ -42,6 +42,11 @@ export interface KexecFileRequest {
   readonly commandLine: string;
 }
 
+/** Ends a watch. */
+export interface Watch {
+  close(): void;
+}
+
 /**
  * The running kernel, as far as Slipway asks it for things that Node does not. Every call throws or rejects with
  * SyscallError. Descriptors are plain numbers, opened close-on-exec; the caller closes them.
@@ -68,6 +73,8 @@ export interface System {
   /** Loads a kernel module (finit_module(2)); one that is already loaded is no error. */
   loadModule(fd: number, path: string, parameters: string): Promise<void>;
   openUeventSocket(): UeventSocket;
+  /** Calls back each time a non-blocking descriptor (socket, terminal) can be read without waiting, until closed. */
+  watchReadable(fd: number, onReadable: () => void): Watch;
 
   kexecFileLoad(request: KexecFileRequest): Promise<void>;
   sync(): void;

@@ -11,15 +11,26 @@ const pendingCharactersMax = 64 << 10;
 export class Console {
   /** `ttyS0`. */
   readonly name: string;
-  readonly fd: number;
-  readonly #file: FileHandle;
+  #file: FileHandle;
   #pendingCharacters = 0;
   #written: Promise<void> = Promise.resolve();
 
   constructor(name: string, file: FileHandle) {
     this.name = name;
-    this.fd = file.fd;
     this.#file = file;
+  }
+
+  /** The descriptor, as long as the console is not reopened. */
+  get fd(): number {
+    return this.#file.fd;
+  }
+
+  /** Opens it anew: when a program that had it as its controlling terminal ends, the kernel hangs up every open file of it. */
+  async reopen(): Promise<void> {
+    const file = await openTerminal(this.name);
+    const old = this.#file;
+    this.#file = file;
+    await old.close();
   }
 
   write(text: string): void {
@@ -62,10 +73,14 @@ export async function openConsoles(names: readonly string[]): Promise<Console[]>
 
 async function openConsole(name: string): Promise<Console | null> {
   try {
-    // A console must not become the controlling terminal of PID 1.
-    const opening = open(`/dev/${name}`, constants.O_RDWR | constants.O_NOCTTY);
-    return new Console(name, await withDeadline(opening, openSecondsMax, `open ${name}`));
+    return new Console(name, await openTerminal(name));
   } catch {
     return null;
   }
+}
+
+function openTerminal(name: string): Promise<FileHandle> {
+  // A console must not become the controlling terminal of PID 1.
+  const opening = open(`/dev/${name}`, constants.O_RDWR | constants.O_NOCTTY);
+  return withDeadline(opening, openSecondsMax, `open ${name}`, (late) => void late.close());
 }

@@ -5,12 +5,23 @@ export class DeadlineError extends Error {
 
 /**
  * Waits for `work`, at most `seconds`. The bound is what a dead part may cost; work that ends earlier costs its own time
- * only. The work itself cannot be taken back: whoever calls must not use its result later.
+ * only. The work itself cannot be taken back.
+ *
+ * @param release gives back what arrives too late to be used: a descriptor is closed
  */
-export async function withDeadline<T>(work: Promise<T>, seconds: number, action: string): Promise<T> {
+export async function withDeadline<T>(
+  work: Promise<T>,
+  seconds: number,
+  action: string,
+  release?: (late: T) => void,
+): Promise<T> {
   let timer: NodeJS.Timeout | undefined;
   const late = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new DeadlineError(`${action}: no answer within ${seconds} s`)), seconds * 1000);
+    timer = setTimeout(() => {
+      reject(new DeadlineError(`${action}: no answer within ${seconds} s`));
+      // Nobody waits for it any more, so nobody can be told of a failure.
+      if (release !== undefined) work.then(release).catch(() => {});
+    }, seconds * 1000);
   });
   try {
     return await Promise.race([work, late]);

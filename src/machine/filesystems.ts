@@ -2,7 +2,7 @@
 export interface FilesystemSupport {
   /** As superblock probes and the kernel name it. */
   readonly type: string;
-  /** Kernel modules to load first; those that are built in or absent are passed over. */
+  /** Modules or module aliases to load first (the kernel has no modprobe to call); built-in or absent ones are passed over. */
   readonly modules: readonly string[];
   /** Mount options beside `ro`: no journal or log is replayed (Documentation/filesystems). */
   readonly options: readonly (readonly [name: string, value: string | null])[];
@@ -12,7 +12,7 @@ export interface FilesystemSupport {
 
 /** ext2 and ext3 are mounted by the ext4 driver, which alone knows `noload` for all three. */
 const extOptions = [["noload", null]] as const;
-const extModules = ["crc32c", "ext4"];
+const extModules = ["crypto-crc32c", "ext4"];
 
 /** Every filesystem that Slipway reads. */
 export const filesystems: readonly FilesystemSupport[] = [
@@ -27,17 +27,17 @@ export const filesystems: readonly FilesystemSupport[] = [
   { type: "exfat", modules: ["nls_utf8", "exfat"], options: [] },
   {
     type: "xfs",
-    modules: ["crc32c", "xfs"],
+    modules: ["crypto-crc32c", "xfs"],
     options: [
       ["norecovery", null],
       ["nouuid", null],
     ],
   },
-  { type: "btrfs", modules: ["crc32c", "btrfs"], options: [["rescue", "nologreplay"]] },
+  { type: "btrfs", modules: ["crypto-crc32c", "btrfs"], options: [["rescue", "nologreplay"]] },
   { type: "iso9660", modules: ["isofs"], options: [] },
   { type: "squashfs", modules: ["squashfs"], options: [] },
   { type: "erofs", modules: ["erofs"], options: [] },
-  { type: "f2fs", modules: ["crc32", "f2fs"], options: [["norecovery", null]] },
+  { type: "f2fs", modules: ["crypto-crc32", "f2fs"], options: [["norecovery", null]] },
 ];
 
 export function filesystemSupport(type: string): FilesystemSupport | null {

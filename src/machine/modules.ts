@@ -1,6 +1,7 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
 import { ModuleIndex } from "../formats/modules.ts";
+import { SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "./deadline.ts";
 
@@ -67,15 +68,18 @@ export class ModuleLoader {
   }
 
   async #loadInOrder(name: string): Promise<void> {
-    for (const path of this.#index.loadOrder(name)) await this.#loadFile(path);
+    for (const step of this.#index.loadPlan(name)) await this.#loadFile(step.path, step.required);
   }
 
-  #loadFile(path: string): Promise<void> {
+  /** @param required false for a soft dependency: a driver for a processor feature that is not there refuses to load */
+  #loadFile(path: string, required: boolean): Promise<void> {
     const known = this.#loads.get(path);
     if (known !== undefined) return known;
     const load = withDeadline(this.#insert(path), this.#timeoutSeconds, `load module ${path}`).catch(
       (error: unknown) => {
-        this.problems.push(error instanceof Error ? error.message : String(error));
+        // A driver that finds no device of its kind refuses to load; that is an answer, not a failure.
+        const absent = error instanceof SyscallError && error.code === "ENODEV";
+        if (required && !absent) this.problems.push(error instanceof Error ? error.message : String(error));
       },
     );
     this.#loads.set(path, load);

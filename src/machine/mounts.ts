@@ -1,3 +1,4 @@
+import { closeSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "./deadline.ts";
@@ -32,7 +33,7 @@ export async function openVolume(
       options: support.options,
     });
   };
-  return withDeadline(opening(), timeoutSeconds, `mount ${volume.device.node}`);
+  return withDeadline(opening(), timeoutSeconds, `mount ${volume.device.node}`, closeSync);
 }
 
 /** Where the root of a device's filesystem is mounted now; null when it is not. */

@@ -35,7 +35,7 @@ export async function probeVolumes(devices: readonly BlockDevice[], timeoutSecon
     try {
       return await withDeadline(work, timeoutSeconds, `read ${device.node}`);
     } catch (error) {
-      problems.push({ device: device.name, reason: error instanceof Error ? error.message : String(error) });
+      problems.push({ device: device.name, reason: describeFailure(device, error) });
       return null;
     }
   };
@@ -61,6 +61,13 @@ export async function probeVolumes(devices: readonly BlockDevice[], timeoutSecon
       }),
   );
   return { volumes, problems };
+}
+
+function describeFailure(device: BlockDevice, error: unknown): string {
+  // An empty optical drive claims a size and fails the first read.
+  const isOptical = /^sr\d/.test(device.name);
+  if (isOptical && error instanceof Error && "code" in error) return `no readable medium (${String(error.code)})`;
+  return error instanceof Error ? error.message : String(error);
 }
 
 async function readTable(disk: BlockDevice): ReturnType<typeof readPartitionTable> {

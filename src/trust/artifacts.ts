@@ -106,12 +106,12 @@ function describe(file: PlannedFile): Omit<Artifact, "content"> {
   return { role: file.role, ref: file.ref, size: file.size, signatures: file.signatures };
 }
 
+/** Each file once; one that was read with different contents stands here with each of them, and each is judged. */
 function uniqueEnvironments(entry: BootEntry): ConfigText[] {
-  return [
-    ...new Map(
-      entry.unsignedInputs.map((input) => [`${input.config.ref.volume}:${input.config.ref.path}`, input.config]),
-    ).values(),
-  ];
+  const isSame = (a: ConfigText, b: ConfigText): boolean =>
+    a.ref.volume === b.ref.volume && a.ref.path === b.ref.path && Buffer.compare(a.bytes, b.bytes) === 0;
+  const configs = entry.unsignedInputs.map((input) => input.config);
+  return configs.filter((config, index) => configs.findIndex((other) => isSame(config, other)) === index);
 }
 
 /** Whether one of the signatures claims to be made by a trusted key. */
@@ -211,25 +211,36 @@ async function copyFiles(
 ): Promise<Artifacts> {
   const total = planned.reduce((sum, file) => sum + file.size, 0);
   let done = 0;
+  let failed = false;
   const advance = (bytes: number): void => {
+    if (failed) throw new ArtifactError("another file of the entry could not be read");
     done += bytes;
     request.progress?.(done, total);
   };
   const keeper = new DisposableStack();
   try {
+    const copies: Promise<Copied>[] = [];
     const into = (role: PlannedFile["role"]): Promise<Copied> => {
       const files = planned.filter((file) => file.role === role);
-      return copyInto(request.system, keeper, role, files, request.policy, advance);
+      const copy = copyInto(request.system, keeper, role, files, request.policy, advance);
+      copies.push(copy);
+      return copy;
     };
-    const [kernel, initrd, devicetree] = await Promise.all([into("linux"), into("initrd"), into("devicetree")]);
-    const stack = keeper.move();
+    const all = Promise.all([into("linux"), into("initrd"), into("devicetree")]);
+    const [kernel, initrd, devicetree] = await all.catch(async (error: unknown) => {
+      failed = true;
+      // Nothing may be written any more when the memory is given back.
+      await Promise.allSettled(copies);
+      throw error;
+    });
     return {
       entry: request.entry,
       artifacts: [...configs, ...kernel.artifacts, ...initrd.artifacts, ...devicetree.artifacts],
       kernel: kernel.file,
       initrd: initrd.file,
       devicetree: devicetree.file,
-      [Symbol.dispose]: () => stack.dispose(),
+      // The stack stays in use: a file is mapped into memory when somebody first asks for its bytes.
+      [Symbol.dispose]: () => keeper.dispose(),
     };
   } catch (error) {
     keeper.dispose();
@@ -347,8 +358,7 @@ export async function readFileArtifact(
     const copied = await copyInto(system, keeper, "file", [planned], policy, () => {});
     const [artifact] = copied.artifacts;
     if (artifact === undefined) throw new ArtifactError(`${describeRef(ref)}: nothing was read`);
-    const stack = keeper.move();
-    return { artifact, [Symbol.dispose]: () => stack.dispose() };
+    return { artifact, [Symbol.dispose]: () => keeper.dispose() };
   } catch (error) {
     keeper.dispose();
     throw error;

@@ -10,6 +10,7 @@ export class MemoryFile implements Disposable {
   #fd: number;
   #size = 0;
   #sealed = false;
+  #closed = false;
 
   constructor(system: System, name: string) {
     this.#system = system;
@@ -23,11 +24,13 @@ export class MemoryFile implements Disposable {
 
   /** The read-only descriptor of the sealed file. */
   get fd(): number {
-    if (!this.#sealed) throw new Error("a memory file is handed out only when it is sealed");
+    if (!this.#sealed || this.#closed) throw new Error("a memory file is handed out only when it is sealed");
     return this.#fd;
   }
 
   append(bytes: Uint8Array): void {
+    // The number of a closed descriptor soon belongs to another file: what was to be kept apart would run together.
+    if (this.#sealed || this.#closed) throw new Error("a memory file that is sealed or closed cannot be written");
     for (let done = 0; done < bytes.length; ) done += writeSync(this.#fd, bytes, done);
     this.#size += bytes.length;
   }
@@ -41,7 +44,8 @@ export class MemoryFile implements Disposable {
   }
 
   [Symbol.dispose](): void {
+    if (this.#closed) return;
+    this.#closed = true;
     closeSync(this.#fd);
-    this.#sealed = false;
   }
 }

@@ -12,6 +12,8 @@ export interface ArtifactVerdict {
   readonly by: string | null;
   /** Why it is not trusted; null when it is. */
   readonly reason: string | null;
+  /** Whether it was judged; a file is not read when another one has the entry refused in any case. */
+  readonly checked: boolean;
 }
 
 declare const verified: unique symbol;
@@ -41,7 +43,10 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
     policy.mode === "off"
       ? []
       : [judgeOptions(artifacts.entry, files), ...files.filter((f) => f.role !== "environment")];
-  const concerns = judged.flatMap((verdict) => (verdict.reason === null ? [] : [describeVerdict(verdict)]));
+  const untrusted = judged.filter((verdict) => !verdict.trusted);
+  // What was not looked at says nothing of its own, unless there is nothing else to say.
+  const decisive = untrusted.filter((verdict) => verdict.checked);
+  const concerns = (decisive.length > 0 ? decisive : untrusted).map(describeVerdict);
   if (policy.mode === "enforce" && concerns.length > 0) {
     return { ok: false, reason: concerns.join("; "), artifacts: judged };
   }
@@ -63,6 +68,7 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
 export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
   const { role, ref } = artifact;
   const reasons: string[] = [];
+  const checked = true;
   for (const found of artifact.signatures) {
     if ("problem" in found) {
       reasons.push(`${found.path}: ${found.problem}`);
@@ -75,11 +81,18 @@ export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
       reasons.push(`${found.path}: not checked, another file of the entry is refused`);
     else {
       const failure = signature.check(key, artifact.content);
-      if (failure === null) return { role, ref, trusted: true, by: key.label, reason: null };
+      if (failure === null) return { role, ref, trusted: true, by: key.label, reason: null, checked: true };
       reasons.push(`${found.path}: ${failure}`);
     }
   }
-  return { role, ref, trusted: false, by: null, reason: reasons.length > 0 ? reasons.join(", ") : "no signature" };
+  return {
+    role,
+    ref,
+    trusted: false,
+    by: null,
+    reason: reasons.length > 0 ? reasons.join(", ") : "no signature",
+    checked,
+  };
 }
 
 /** Options are authentic when all the configuration that made them is, and nothing unsigned had a part in it. */
@@ -87,9 +100,12 @@ function judgeOptions(entry: BootEntry, files: readonly ArtifactVerdict[]): Arti
   const ref = { volume: entry.source.volume, path: entry.source.path };
   const configs = files.filter((file) => file.role === "config");
   const refused = configs.find((file) => !file.trusted);
-  const trustedEnvironment = (path: string): boolean =>
-    files.some((file) => file.role === "environment" && file.trusted && file.ref.path === path);
-  const unsigned = entry.unsignedInputs.find((input) => !trustedEnvironment(input.config.ref.path));
+  const isTrustedEnvironment = ({ volume, path }: FileRef): boolean => {
+    const same = files.filter((f) => f.role === "environment" && f.ref.volume === volume && f.ref.path === path);
+    // A file that was read with two contents is trusted when both are.
+    return same.length > 0 && same.every((f) => f.trusted);
+  };
+  const unsigned = entry.unsignedInputs.find((input) => !isTrustedEnvironment(input.config.ref));
   const reason =
     refused !== undefined
       ? `they come from ${describeRef(refused.ref)}, which is not authenticated`
@@ -104,12 +120,11 @@ function judgeOptions(entry: BootEntry, files: readonly ArtifactVerdict[]): Arti
     trusted: reason === null,
     by: reason === null ? (configs[0]?.by ?? null) : null,
     reason,
+    checked: true,
   };
 }
 
-export function describeVerdict(verdict: ArtifactVerdict): string {
-  return `${verdict.role} ${verdict.role === "options" ? "" : `${describeRef(verdict.ref)} `}refused: ${verdict.reason ?? ""}`.replace(
-    "  ",
-    " ",
-  );
+export function describeVerdict({ role, ref, reason }: ArtifactVerdict): string {
+  const subject = role === "options" ? role : `${role} ${describeRef(ref)}`;
+  return `${subject} refused: ${reason ?? ""}`;
 }

@@ -107,7 +107,13 @@ function problemsOf(sources: Sources): string[] {
     const room = roomOf(file);
     const floor = floors[room];
     if (floor === undefined) problems.push(`${file}: "${room}" is no room of the house`);
-    const use = readUse(text);
+    let use: FileUse;
+    try {
+      use = readUse(text);
+    } catch (error) {
+      problems.push(`${file}: ${error instanceof Error ? error.message : String(error)}`);
+      continue;
+    }
     const imported: string[] = [];
     for (const { specifier, isLazy } of use.imports) {
       const problem = judgeImport(file, specifier, sources);

@@ -40,7 +40,6 @@ test("two clones make the same bytes, two builds at once do not disturb each oth
 test("the executable does not name the place where it was built", async () => {
   const program = await readFile(slipwayExecutable);
   expect(program.includes(cloneRoot)).toBe(false);
-  expect(program.includes(tmpdir() === "/tmp" ? "/tmp/slipway-" : tmpdir())).toBe(false);
 });
 
 test("a change in the sources builds anew, and a build that fails leaves the last result", async () => {

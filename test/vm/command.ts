@@ -44,5 +44,8 @@ export function runCommand(command: string, args: readonly string[], options: Co
 /** As {@link runCommand}, as root: directly, or through sudo without a prompt. */
 export function runAsRoot(command: string, args: readonly string[], options: CommandOptions = {}): Promise<string> {
   if (process.getuid?.() === 0) return runCommand(command, args, options);
-  return runCommand("sudo", ["-n", "env", `PATH=${toolPath}`, command, ...args], options);
+  const words = ["-n", "env", `PATH=${toolPath}`, command, ...args];
+  return runCommand("sudo", words, options).catch((error: unknown) => {
+    throw new Error(`${command} needs root, or sudo without a password`, { cause: error });
+  });
 }

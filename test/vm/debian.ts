@@ -77,11 +77,11 @@ export async function debianDisk(keys: SigningKeys): Promise<DebianDisk> {
     };
     const commands: string[] = [];
     for (const [name, file] of Object.entries(files)) {
-      const signature = path.join(target, `${path.basename(name)}.minisig`);
-      await writeFile(signature, await signFile(keys, file));
+      const signature = `${path.basename(name)}.minisig`;
+      await writeFile(path.join(target, signature), await signFile(keys, file));
       commands.push(`write ${signature} ${name}.minisig`);
     }
-    await debugfs(disk, commands, true);
+    await debugfs(disk, commands, "write");
   });
   return { ...unsigned, path: path.join(directory, "disk.img") };
 }
@@ -100,10 +100,10 @@ function installedDebian(): Promise<string> {
     await rm(root);
     const boot = (await debugfs(disk, ["ls -p /boot"])).matchAll(/\/(vmlinuz|initrd\.img)-([^/]+)\//g);
     for (const [, name = "", version = ""] of boot) {
-      await debugfs(disk, [`dump /boot/${name}-${version} ${path.join(target, `${name}-${version}`)}`]);
+      await debugfs(disk, [`dump /boot/${name}-${version} ${name}-${version}`]);
     }
     await makeGrubConfig(target);
-    await debugfs(disk, [`dump /boot/grub/grub.cfg ${path.join(target, "grub.cfg")}`]);
+    await debugfs(disk, ["dump /boot/grub/grub.cfg grub.cfg"]);
   });
 }
 
@@ -176,14 +176,17 @@ async function makeGrubConfig(directory: string): Promise<void> {
   await vm.waitForExit();
 }
 
-/** Commands of debugfs(8) on the root filesystem inside the disk image; it reports failures on its standard error. */
-async function debugfs(disk: string, commands: readonly string[], write = false): Promise<string> {
-  const words = [...(write ? ["-w"] : []), "-f", "-", `${disk}?offset=${rootOffsetBytes}`];
-  const script = 'debugfs "$@" 2>&1';
-  const said = await runCommand("sh", ["-c", script, "sh", ...words], { input: `${commands.join("\n")}\n` });
-  const complaint = said
-    .split("\n")
-    .find((line) => /not found|No such|error|ext2_lookup|Filesystem not open/i.test(line));
+/**
+ * Commands of debugfs(8) on the root filesystem inside the disk image; files of the host are named from the image's
+ * directory. debugfs reports failures on its standard error only.
+ */
+async function debugfs(disk: string, commands: readonly string[], mode: "read" | "write" = "read"): Promise<string> {
+  const words = [...(mode === "write" ? ["-w"] : []), "-f", "-", `${disk}?offset=${rootOffsetBytes}`];
+  const said = await runCommand("sh", ["-c", 'debugfs "$@" 2>&1', "sh", ...words], {
+    cwd: path.dirname(disk),
+    input: `${commands.join("\n")}\n`,
+  });
+  const complaint = said.split("\n").find((line) => /not found|No such|error|Filesystem not open/i.test(line));
   if (complaint !== undefined) throw new Error(`debugfs ${commands.join("; ")}: ${complaint}`);
   return said;
 }

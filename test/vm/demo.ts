@@ -17,13 +17,13 @@ const options = 'console=ttyS0 panic=-1 demo.words="from the signed entry"';
 
 /** In this order on the console. */
 const marks: readonly { readonly shows: RegExp; readonly means: string }[] = [
-  { shows: /slipway: init.*/, means: "Slipway runs as process 1 of the firmware kernel" },
-  { shows: /slipway: devices.*/, means: "the disk was found" },
-  { shows: /slipway: entries .*/, means: "its boot entries were read" },
-  { shows: /slipway: chosen .*/, means: "one was chosen" },
-  { shows: /slipway: verified .*/, means: "entry, kernel and initrd carry good signatures" },
-  { shows: /slipway: loaded.*/, means: "its kernel is loaded" },
-  { shows: /slipway: jump.*/, means: "the firmware kernel hands over" },
+  { shows: /slipway: init.*\n/, means: "Slipway runs as process 1 of the firmware kernel" },
+  { shows: /slipway: devices.*\n/, means: "the disk was found" },
+  { shows: /slipway: entries .*\n/, means: "its boot entries were read" },
+  { shows: /slipway: chosen .*\n/, means: "one was chosen" },
+  { shows: /slipway: verified .*\n/, means: "entry, kernel and initrd carry good signatures" },
+  { shows: /slipway: loaded.*\n/, means: "its kernel is loaded" },
+  { shows: /slipway: jump.*\n/, means: "the firmware kernel hands over" },
   { shows: RegExp(`TARGET-BANNER:${banner}:END`), means: "the target system runs" },
   { shows: RegExp(`TARGET-CMDLINE:.*${options}:END`), means: "with the command line of the signed entry" },
 ];

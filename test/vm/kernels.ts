@@ -34,19 +34,19 @@ export async function distributionKernel(flavour: KernelFlavour = "cloud"): Prom
   return describe(directory);
 }
 
-/** Unpacked, one of the names is the image; modules are in it or in a package of their own (Ubuntu). */
+/** The image's package and, where they are in packages of their own (Ubuntu), those of its modules. */
 async function findKernelPackages(flavour: KernelFlavour): Promise<PackageVersion[]> {
-  for (const meta of metaPackages[flavour]) {
-    const found = await findPackage(meta).catch(() => null);
-    if (found === null) continue;
-    const parts = found.depends.filter((name) => /^linux-(image|modules)-\d/.test(name));
-    const packages = await Promise.all(parts.map(findPackage));
-    const modules = packages.flatMap((part) => part.depends.filter((name) => /^linux-modules-\d/.test(name)));
-    const more = modules.filter((name) => !parts.includes(name));
-    packages.push(...(await Promise.all(more.map(findPackage))));
-    if (packages.length > 0) return packages;
+  const meta = await findPackage(...metaPackages[flavour]);
+  const names = new Set(meta.depends.filter((name) => /^linux-(image|modules)-\d/.test(name)));
+  const packages: PackageVersion[] = [];
+  // A set hands out what is added to it meanwhile.
+  for (const name of names) {
+    const found = await findPackage(name);
+    packages.push(found);
+    for (const other of found.depends) if (/^linux-modules-\d/.test(other)) names.add(other);
   }
-  throw new Error(`find a kernel: apt knows none of ${metaPackages[flavour].join(", ")}`);
+  if (packages.length === 0) throw new Error(`find a kernel: "${meta.name}" depends on none`);
+  return packages;
 }
 
 async function unpackKernel(packages: readonly PackageVersion[], directory: string): Promise<void> {

@@ -11,14 +11,25 @@ export interface PackageVersion {
   readonly depends: readonly string[];
 }
 
-/** Asks apt's own lists, which are fetched first if they do not know the package. */
-export async function findPackage(name: string): Promise<PackageVersion> {
-  const known = await lookUp(name);
-  if (known !== null) return known;
-  await runAsRoot("apt-get", ["update", "-q"]);
-  const fetched = await lookUp(name);
-  if (fetched === null) throw new Error(`find package "${name}": apt does not know it`);
-  return fetched;
+/**
+ * The first of the packages that the distribution has. Asks apt's own lists, which are fetched anew if they know none.
+ */
+export async function findPackage(...names: readonly string[]): Promise<PackageVersion> {
+  let found = await lookUpFirst(names);
+  if (found === null) {
+    await runAsRoot("apt-get", ["update", "-q"]);
+    found = await lookUpFirst(names);
+  }
+  if (found === null) throw new Error(`find package ${names.join(" or ")}: apt does not know it`);
+  return found;
+}
+
+async function lookUpFirst(names: readonly string[]): Promise<PackageVersion | null> {
+  for (const name of names) {
+    const found = await lookUp(name);
+    if (found !== null) return found;
+  }
+  return null;
 }
 
 async function lookUp(name: string): Promise<PackageVersion | null> {

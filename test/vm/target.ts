@@ -84,7 +84,7 @@ function moduleName(file: string): string {
     .replaceAll("-", "_");
 }
 
-interface ArchiveMember {
+export interface ArchiveMember {
   readonly name: string;
   readonly mode: number;
   readonly content: Uint8Array;
@@ -103,7 +103,7 @@ function fileWithParents(name: string, content: Uint8Array | string): ArchiveMem
 }
 
 /** A "newc" cpio archive; independent of the product's writer, so that one can be tested with the other. */
-function cpioArchive(members: readonly ArchiveMember[]): Buffer {
+export function cpioArchive(members: readonly ArchiveMember[]): Buffer {
   const parts: Buffer[] = [];
   const add = (member: ArchiveMember, inode: number): void => {
     const name = Buffer.from(`${member.name.replace(/^\//, "")}\0`);

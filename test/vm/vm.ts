@@ -49,7 +49,7 @@ const shownLinesMax = 40;
 export async function startVm(options: VmOptions): Promise<Vm> {
   const directory = await mkdtemp(path.join(tmpdir(), "slipway-vm-"));
   const socket = path.join(directory, "qmp");
-  const connection = listenForMonitor(socket);
+  const connection = new MonitorConnection(socket);
   await connection.listening;
   const words = ["--pdeathsig", "KILL", "qemu-system-x86_64", ...qemuWords(options, socket)];
   const child = spawn("setpriv", words, {
@@ -74,7 +74,7 @@ function qemuWords(options: VmOptions, socket: string): string[] {
   disks.forEach((disk, index) => {
     const snapshot = disk.keepWrites === true ? "off" : "on";
     words.push("-drive", `file=${escapeComma(disk.path)},if=none,id=disk${index},format=raw,snapshot=${snapshot}`);
-    words.push("-device", diskDevice(disk, index));
+    words.push("-device", diskDevice(disk, index, disks.slice(0, index).filter(isIde).length));
   });
   for (let port = 0; port < hotPlugPorts; port++) {
     words.push("-device", `pcie-root-port,id=plug${port},chassis=${port + 1},slot=${port + 1}`);
@@ -82,13 +82,18 @@ function qemuWords(options: VmOptions, socket: string): string[] {
   return [...words, ...(options.qemuArguments ?? [])];
 }
 
-function diskDevice(disk: VmDisk, index: number): string {
+function isIde(disk: VmDisk): boolean {
+  return disk.interface === "ide";
+}
+
+/** @param ideBefore how many disks before it take a port of the AHCI controller */
+function diskDevice(disk: VmDisk, index: number, ideBefore: number): string {
   const drive = `drive=disk${index}`;
   switch (disk.interface ?? "virtio") {
     case "virtio":
       return `virtio-blk-pci,${drive}`;
     case "ide":
-      return `ide-hd,${drive},bus=ide.${index}`;
+      return `ide-hd,${drive},bus=ide.${ideBefore}`;
     case "nvme":
       return `nvme,${drive},serial=disk${index}`;
     case "scsi":
@@ -311,8 +316,4 @@ class MonitorConnection {
     if (message.error === undefined) pending?.resolve(message.return);
     else pending?.reject(new Error(message.error.desc));
   }
-}
-
-function listenForMonitor(socketPath: string): MonitorConnection {
-  return new MonitorConnection(socketPath);
 }

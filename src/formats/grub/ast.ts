@@ -45,7 +45,7 @@ export interface BlockNode {
 
 export interface IfClause {
   readonly condition: readonly StatementNode[];
-  readonly then: readonly StatementNode[];
+  readonly commands: readonly StatementNode[];
 }
 
 export type StatementNode =

@@ -38,7 +38,10 @@ export function parseEnvironment(bytes: Uint8Array): EnvironmentVariable[] {
     if (equalsAt < 0) break;
     const end = lineEnd(bytes, equalsAt + 1);
     if (end >= bytes.length) break;
-    variables.push({ name: decode(bytes.subarray(at, equalsAt)), value: unescapeValue(bytes.subarray(equalsAt + 1, end)) });
+    variables.push({
+      name: decode(bytes.subarray(at, equalsAt)),
+      value: unescapeValue(bytes.subarray(equalsAt + 1, end)),
+    });
     at = end + 1;
   }
   return variables;

@@ -121,12 +121,14 @@ function addSplit(drafts: Drafts, value: Tainted): void {
 
 /** No catalogue of translations is known, so `$"…"` gives its own text with the variables put in. */
 function addTranslated(drafts: Drafts, text: string, world: ExpansionWorld): void {
-  const pattern = /\\\\|\\\$|\$(?:\{([^}]*)\}|([0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|([?#]))/g;
+  const pattern = /\\\\|\\\$|\$(?:\{([^}]*)(?:\}|$)|([0-9]+)|([A-Za-z_][A-Za-z0-9_]*)|([?#]))/g;
   drafts.append("");
   let at = 0;
   for (const match of text.matchAll(pattern)) {
     drafts.append(guardAll(text.slice(at, match.index)));
     at = match.index + match[0].length;
+    // GRUB drops a `${` that is not closed, with all behind it.
+    if (match[0].startsWith("${") && !match[0].endsWith("}")) continue;
     const name = match[1] ?? match[2] ?? match[3] ?? match[4];
     if (name === undefined) drafts.append(guardAll(match[0].slice(1)));
     else if (name === "#") drafts.append(world.parameters === null ? "" : String(world.parameters.length));

@@ -1,5 +1,5 @@
 import { quote } from "../format-error.ts";
-import type { BlockNode, FunctionNode, GrubFile, GrubPlace, SourceText, StatementNode } from "./ast.ts";
+import type { BlockNode, FunctionNode, GrubFile, GrubPlace, SourceText, StatementNode, WordNode } from "./ast.ts";
 import { findCommand } from "./commands.ts";
 import { expandWords } from "./expand.ts";
 import type { GrubDevice, GrubFound, GrubHost } from "./host.ts";
@@ -91,8 +91,10 @@ export class Machine {
   /** Files read as configuration in the evaluations around this machine, and in itself. */
   readonly configs: Map<string, GrubConfig>;
   readonly problems: GrubMessage[] = [];
-  /** Files whose text is being run, outermost first. */
-  readonly chain: string[];
+  /** Files whose text is being run, outermost first, by {@link fileKey}. */
+  readonly chain: string[] = [];
+  /** Configurations whose menus are open around this entry, by {@link fileKey}. */
+  readonly openMenus: readonly string[];
   /** Null inside an entry that is no sub-menu. */
   menu: MenuDraft | null;
   parameters: readonly Tainted[] | null = null;
@@ -126,19 +128,18 @@ export class Machine {
     session: Session,
     budget: Budget,
     place: GrubPlace,
-    from: Pick<Machine, "variables" | "functions" | "configs" | "chain"> | null,
     menu: MenuDraft | null,
-    entry: boolean,
+    around: { readonly machine: Machine; readonly openMenus: readonly string[] } | null,
   ) {
     this.session = session;
     this.budget = budget;
     this.place = place;
     this.menu = menu;
-    this.entry = entry;
-    this.variables = from?.variables.copy() ?? new Variables(session.limits);
-    this.functions = new Map(from?.functions ?? []);
-    this.configs = new Map(from?.configs ?? []);
-    this.chain = [...(from?.chain ?? [])];
+    this.entry = around !== null;
+    this.variables = around?.machine.variables.copy() ?? new Variables(session.limits);
+    this.functions = new Map(around?.machine.functions ?? []);
+    this.configs = new Map(around?.machine.configs ?? []);
+    this.openMenus = around?.openMenus ?? [];
   }
 
   get host(): GrubHost {
@@ -196,7 +197,9 @@ export class Machine {
   }
 
   /** A question to the host: its work is counted, and a failure is told as text. */
-  async ask<Result>(question: () => Promise<Result>): Promise<{ readonly answer: Result } | { readonly error: string }> {
+  async ask<Result>(
+    question: () => Promise<Result>,
+  ): Promise<{ readonly answer: Result } | { readonly error: string }> {
     this.budget.spend(lookupSteps);
     try {
       return { answer: await question() };
@@ -238,13 +241,12 @@ export class Machine {
     while (!reader.atEnd && !this.stopped) {
       const parsed = parseUnit(reader, this.limits.nestingMax);
       this.budget.spend(parsed.tokens);
+      for (const node of parsed.ok ? parsed.unit.functions : parsed.functions) this.#define(node);
       if (!parsed.ok) {
-        this.place = { file: source.file, line: parsed.line };
-        status = this.fail(grubStatus.invalidCommand, parsed.message);
+        this.report(parsed.message, { file: source.file, line: parsed.line });
         if (config) continue;
         return status;
       }
-      for (const node of parsed.unit.functions) this.#define(node);
       if (parsed.unit.statements.length > 0) status = await this.#list(parsed.unit.statements);
     }
     return status;
@@ -252,9 +254,8 @@ export class Machine {
 
   #define(node: FunctionNode): void {
     if (!this.functions.has(node.name) && this.functions.size >= this.limits.variablesMax) {
-      return this.report(`function ${quote(node.name)}: at most ${this.limits.variablesMax} functions are taken`);
-    }
-    this.functions.set(node.name, node);
+      this.report(`function ${quote(node.name)}: at most ${this.limits.variablesMax} functions are taken`);
+    } else this.functions.set(node.name, node);
   }
 
   async #list(statements: readonly StatementNode[]): Promise<number> {
@@ -298,7 +299,7 @@ export class Machine {
         for (const clause of statement.clauses) {
           const status = await this.#list(clause.condition);
           if (this.#returning || this.stopped) return status;
-          if (status === grubStatus.none) return this.#list(clause.then);
+          if (status === grubStatus.none) return this.#list(clause.commands);
         }
         return statement.otherwise === null ? grubStatus.none : this.#list(statement.otherwise);
       case "for":
@@ -341,7 +342,7 @@ export class Machine {
     return status;
   }
 
-  #expand(words: readonly StatementNode extends never ? never : Parameters<typeof expandWords>[0]): Promise<Tainted[]> {
+  #expand(words: readonly WordNode[]): Promise<Tainted[]> {
     return expandWords(words, {
       variable: (name) => this.variables.get(name),
       parameters: this.parameters,
@@ -372,30 +373,26 @@ export class Machine {
     if (name === undefined) {
       return invert ? this.fail(grubStatus.badArgument, '"!" is not followed by a command') : grubStatus.none;
     }
-    const status = await this.within(name.inputs, () => this.#call(name, rest, statement));
+    const { block, place } = statement;
+    const found = findCommand(name.text) ?? this.functions.get(name.text);
+    if (found === undefined) return this.#assignment(name);
+    // Only `menuentry` and `submenu` take a block; to every other command it is one more word.
+    const own = "run" in found && found.block === true;
+    const all = block === null || own ? rest : [...rest, blockWord(block)];
+    const status = await this.within(name.inputs, async () =>
+      "run" in found ? found.run(this, { name: name.text, words: all, block, place }) : this.#callFunction(found, all),
+    );
     if (!invert) return status;
     return status === grubStatus.none ? grubStatus.testFailure : grubStatus.none;
   }
 
-  async #call(name: Tainted, words: readonly Tainted[], statement: StatementNode & { kind: "command" }): Promise<number> {
-    const { block, place } = statement;
-    const command = findCommand(name.text);
-    if (command !== null) {
-      // Only `menuentry` and `submenu` take a block; to every other command it is one more word.
-      const all = block === null || command.block === true ? words : [...words, blockWord(block)];
-      return command.run(this, { name: name.text, words: all, block, place });
-    }
-    const called = this.functions.get(name.text);
-    if (called !== undefined) return this.#callFunction(called, block === null ? words : [...words, blockWord(block)]);
-    const equals = name.text.indexOf("=");
-    if (equals < 0) {
-      // GRUB prints the error and goes on with `$?` at 0, so that `if nosuch; then` takes its branch.
-      this.refuse(`unknown command ${quote(name.text)}`);
-      return grubStatus.none;
-    }
-    const variable = name.text.slice(0, equals);
-    if (/^(?:[0-9].*|[#*@])$/s.test(variable)) this.report(`${quote(variable)} is no name of a variable`);
-    else this.assign(variable, name.text.slice(equals + 1), name.inputs);
+  /** `NAME=VALUE`; else the command is unknown: GRUB says so and goes on with `$?` at 0, also behind a `!`. */
+  #assignment(word: Tainted): number {
+    const equals = word.text.indexOf("=");
+    const variable = word.text.slice(0, Math.max(0, equals));
+    if (equals < 0) this.refuse(`unknown command ${quote(word.text)}`);
+    else if (/^(?:[0-9].*|[#*@])$/s.test(variable)) this.report(`${quote(variable)} is no name of a variable`);
+    else this.assign(variable, word.text.slice(equals + 1), word.inputs);
     return grubStatus.none;
   }
 
@@ -426,12 +423,20 @@ export class Machine {
 
   /**
    * Runs a configuration file (normal/main.c, `read_config_file`): `config_file` and `config_directory` name it meanwhile.
-   * A file that is not there costs nothing but a message, as in GRUB.
+   * A file that is not there costs nothing but a message, as in GRUB. `onRun` is told of the file
+   * before its first line runs.
    */
-  async runConfig(word: Tainted, command: string): Promise<void> {
+  async runConfig(word: Tainted, command: string, onRun?: (file: GrubFile) => void): Promise<void> {
     const { use, device, found, inputs } = await this.locate(word);
-    if (device === null || found === null) return this.report(`${command}: ${use.problem ?? "not found"}`);
+    if (device === null || found === null) {
+      this.report(`${command}: ${use.problem ?? "not found"}`);
+      return;
+    }
     const file: GrubFile = { device: device.name, path: found.path };
+    const key = fileKey(file);
+    if (command !== "source" && (this.chain.includes(key) || this.openMenus.includes(key))) {
+      return this.refuse(`${command} ${quote(word.text)}: leads back to a menu that is already open`);
+    }
     if (this.chain.length >= this.limits.sourceDepthMax) {
       return this.refuse(`${command} ${quote(word.text)}: files are taken ${this.limits.sourceDepthMax} deep`);
     }
@@ -440,11 +445,14 @@ export class Machine {
     }
     const bytesMax = this.limits.configBytesMax;
     const asked = await this.ask(() => this.host.readFile(device, use.writtenPath, bytesMax));
-    if ("error" in asked) return this.refuse(`${command}: ${asked.error}`);
+    if ("error" in asked) return this.refuse(asked.error);
     const bytes = asked.answer;
-    const key = fileKey(file);
     this.configs.set(key, { file, bytes });
-    const before = (["config_file", "config_directory"] as const).map((name) => ({ name, old: this.variables.get(name) }));
+    onRun?.(file);
+    const outer = (["config_file", "config_directory"] as const).map((name) => ({
+      name,
+      old: this.variables.get(name),
+    }));
     const full = word.text.startsWith("(") ? word.text : `(${this.variables.text("root")})${word.text}`;
     this.variables.set("config_file", full, inputs);
     this.variables.set("config_directory", full.slice(0, Math.max(0, full.lastIndexOf("/"))), inputs);
@@ -456,8 +464,8 @@ export class Machine {
     await this.within(inputs, () => this.runText({ file, lines: configLines(text) }, true));
     this.chain.pop();
     // A menu that was shown keeps its context; nothing of this file runs any more.
-    if (this.variables !== variables) return;
-    for (const { name, old } of before) {
+    if (this.variables !== variables || this.shown) return;
+    for (const { name, old } of outer) {
       if (old === null) this.variables.unset(name);
       else this.variables.set(name, old.text, old.inputs);
     }

@@ -110,11 +110,7 @@ export function chooseDefault(menu: GrubMenu, isOffered: (entry: GrubEntry) => b
   }
 }
 
-function choose(
-  entry: GrubEntry | undefined,
-  reason: string,
-  isOffered: (entry: GrubEntry) => boolean,
-): GrubChoice {
+function choose(entry: GrubEntry | undefined, reason: string, isOffered: (entry: GrubEntry) => boolean): GrubChoice {
   if (entry?.outcome.kind === "menu") {
     const inner = chooseDefault(entry.outcome.menu, isOffered);
     return { ...inner, reason: `${reason}, and in that sub-menu ${inner.reason}` };
@@ -131,7 +127,10 @@ function defaultIndex(menu: GrubMenu): { readonly index: number; readonly reason
     number?.value ??
     menu.entries.findIndex((entry) => namedBy(entry.title, text) || namedBy(entry.id ?? entry.title, text));
   if (index >= 0 && index < menu.entries.length) return { index, reason };
-  return { index: 0, reason: text === "" ? `${reason}, which means the first entry` : `${reason} names no entry, which means the first` };
+  return {
+    index: 0,
+    reason: text === "" ? `${reason}, which means the first entry` : `${reason} names no entry, which means the first`,
+  };
 }
 
 /** Whether the first name of a path is `name`. */

@@ -4,7 +4,14 @@ import { GrubSyntaxError, Lexer, type LineReader, type Token } from "./lex.ts";
 /** What became of one unit: its commands, or the error that costs it. */
 export type ParsedUnit =
   | { readonly ok: true; readonly unit: ScriptUnit; readonly tokens: number }
-  | { readonly ok: false; readonly line: number; readonly message: string; readonly tokens: number };
+  | {
+      readonly ok: false;
+      readonly line: number;
+      readonly message: string;
+      readonly tokens: number;
+      /** Functions that were complete before the error: GRUB has them. */
+      readonly functions: readonly FunctionNode[];
+    };
 
 /**
  * Parses the next unit of a script (grub-core/script/parser.y): one line with the lines that it needs. A syntax error
@@ -16,7 +23,8 @@ export function parseUnit(reader: LineReader, nestingMax: number): ParsedUnit {
     return { ok: true, unit: parser.unit(), tokens: parser.tokens };
   } catch (error) {
     if (!(error instanceof GrubSyntaxError)) throw error;
-    return { ok: false, line: error.line, message: `syntax error: ${error.message}`, tokens: parser.tokens };
+    const { functions, tokens } = parser;
+    return { ok: false, line: error.line, message: `syntax error: ${error.message}`, tokens, functions };
   }
 }
 
@@ -27,6 +35,7 @@ class Parser {
   /** Open blocks and compound commands: while there are any, a unit goes on behind the end of the line. */
   #nesting = 0;
   #ahead: Token | null = null;
+  readonly functions: FunctionNode[] = [];
 
   constructor(reader: LineReader, nestingMax: number) {
     this.#reader = reader;
@@ -39,16 +48,15 @@ class Parser {
   }
 
   unit(): ScriptUnit {
-    const functions: FunctionNode[] = [];
     const statements: StatementNode[] = [];
     this.#newlines();
     while (this.#peek().kind !== "end") {
-      if (this.#isKeyword("function")) functions.push(this.#function());
+      if (this.#isKeyword("function")) this.functions.push(this.#function());
       else statements.push(this.#command());
       this.#delimiter();
       this.#newlines();
     }
-    return { functions, statements };
+    return { functions: this.functions, statements };
   }
 
   #peek(): Token {
@@ -187,7 +195,7 @@ class Parser {
   #ifClause(): IfClause {
     const condition = this.#delimitedCommands();
     this.#expectKeyword("then");
-    return { condition, then: this.#delimitedCommands() };
+    return { condition, commands: this.#delimitedCommands() };
   }
 
   #for(place: GrubPlace): StatementNode {

@@ -120,6 +120,7 @@ class PatternParser {
       case "*":
       case "+":
       case "?":
+      case "{":
         if (!first) break;
         this.#at--;
         return this.#fail(`"${character}" repeats nothing`);
@@ -212,7 +213,10 @@ const characterClasses: ReadonlyMap<string, RegExp> = new Map([
 
 function push(program: Instruction[], instruction: Instruction, pattern: string): number {
   if (program.length >= programInstructionsMax) {
-    throw new FormatError("regexp", `${quote(pattern)}: the pattern is too large (${programInstructionsMax} instructions)`);
+    throw new FormatError(
+      "regexp",
+      `${quote(pattern)}: the pattern is too large (${programInstructionsMax} instructions)`,
+    );
   }
   return program.push(instruction) - 1;
 }

@@ -21,7 +21,8 @@ export class Variables {
   }
 
   get(name: string): Tainted | null {
-    return this.#values.get(name) ?? null;
+    const variable = this.#values.get(name);
+    return variable === undefined ? null : { text: variable.text, inputs: variable.inputs };
   }
 
   text(name: string): string {
@@ -54,7 +55,10 @@ export class Variables {
   unset(name: string): void {
     const before = this.#values.get(name);
     if (before === undefined) return;
-    if (hooked.has(name)) return this.set(name, "");
+    if (hooked.has(name)) {
+      this.set(name, "");
+      return;
+    }
     this.#characters -= before.text.length + name.length;
     this.#values.delete(name);
   }

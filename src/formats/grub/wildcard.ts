@@ -112,12 +112,8 @@ export function matches(pattern: string, name: string): boolean {
   return part === parts.length;
 }
 
-/** As `wildcard.c` takes the backslashes off a path without wildcards: `\xHH` stays. */
 function unescapePath(text: string): string {
-  return text.replace(/\\x[0-9A-Fa-f]{2}|\\(.)|\\$/gs, (found, guarded: string | undefined) => {
-    if (guarded !== undefined) return guarded;
-    return found.length > 1 ? found : "";
-  });
+  return text.replace(/\\(.?)/gs, "$1");
 }
 
 function unescapeWildcards(text: string): string {

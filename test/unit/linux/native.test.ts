@@ -1,4 +1,15 @@
-import { closeSync, mkdirSync, mkdtempSync, readFileSync, rmSync, symlinkSync, writeFileSync, writeSync, openSync } from "node:fs";
+import { execFileSync } from "node:child_process";
+import {
+  closeSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+  writeSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
@@ -75,7 +86,9 @@ describe("errors print as the call", () => {
 
   it("a module that is not a module", async () => {
     const fd = openSync(join(directory, "sub/file"), "r");
-    await expect(system.loadModule(fd, "file.ko", "")).rejects.toThrow(/^finit_module\("file.ko", ""\): E(NOEXEC|PERM|NOSYS)/);
+    await expect(system.loadModule(fd, "file.ko", "")).rejects.toThrow(
+      /^finit_module\("file.ko", ""\): E(NOEXEC|PERM|NOSYS)/,
+    );
     closeSync(fd);
   });
 
@@ -91,5 +104,31 @@ describe("errors print as the call", () => {
 describe("reapOrphans", () => {
   it("finds nobody where no child has ended", () => {
     expect(system.reapOrphans(new Set())).toEqual([]);
+  });
+});
+
+describe("watchReadable", () => {
+  it("promises that wait for it go on at once, though nothing else happens", async () => {
+    const script = `
+      const { nativeSystem } = await import(${JSON.stringify(new URL("../../../src/linux/native.ts", import.meta.url).href)});
+      const { spawn } = await import("node:child_process");
+      const { openSync, constants } = await import("node:fs");
+      const fd = openSync(process.argv[1], constants.O_RDONLY | constants.O_NONBLOCK);
+      const writer = spawn("sh", ["-c", "sleep 0.2; echo x > " + process.argv[1] + "; sleep 5"], { stdio: "ignore" });
+      writer.unref();
+      const start = performance.now();
+      await new Promise((resolve) => {
+        const watch = nativeSystem().watchReadable(fd, () => { watch.close(); resolve(); });
+      });
+      await null;
+      process.stdout.write(String(performance.now() - start));
+      writer.kill();
+      process.exit(0);
+    `;
+    const fifo = join(directory, "fifo");
+    execFileSync("mkfifo", [fifo]);
+    const words = ["--input-type=module", "-e", script, fifo];
+    const elapsedMs = Number(execFileSync(process.execPath, words, { encoding: "utf8", timeout: 20_000 }));
+    expect(elapsedMs).toBeLessThan(4000);
   });
 });

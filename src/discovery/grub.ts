@@ -1,0 +1,227 @@
+import { quote } from "../formats/format-error.ts";
+import type { GrubFile } from "../formats/grub/ast.ts";
+import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
+import type { EnvironmentInput } from "../formats/grub/inputs.ts";
+import { loaderCommandLine } from "../formats/grub/loader-command-line.ts";
+import {
+  chooseDefault,
+  type GrubConfig,
+  type GrubEntry,
+  type GrubFileUse,
+  type GrubLoad,
+  type GrubMenu,
+} from "../formats/grub/menu.ts";
+import type { BootEntry, ConfigText, FileRef, FoundMenu, SkippedEntry, SourcePlace, UnsignedInput } from "./entry.ts";
+import type { Finder, FinderContext } from "./finder.ts";
+import { GrubVolumes } from "./grub-devices.ts";
+import type { FileSource } from "./source.ts";
+
+/** Where distributions put the configuration, the first that is there being the volume's own. */
+const configPaths = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub/grub.cfg", "/grub2/grub.cfg"] as const;
+
+/** Directories of loaders on an EFI system partition; further ones are not looked at. */
+export const loaderDirectoriesMax = 100;
+
+/**
+ * Finds the menu entries of GRUB configurations, which are programs and are run (see {@link evaluateGrubConfig}). A
+ * configuration that only leads to another volume's (as those on EFI system partitions do) gives that volume's menu:
+ * each entry belongs to the file whose menu it is in, so that the same menu found twice has the same ids.
+ *
+ * Ids are `VOLUME:grub:1>0`; entries of a configuration that is not its volume's own are `VOLUME:grub:/its/path:1>0`.
+ */
+export const grubFinder: Finder = {
+  format: "grub",
+  async find(context) {
+    const volumes = new GrubVolumes(context.sources, context.architecture);
+    const device = volumes.nameOf(context.source);
+    if (device === null) return [];
+    const found: FoundMenu[] = [];
+    const { paths, skipped } = await configsOf(context.source);
+    if (skipped.length > 0) found.push(emptyMenu(context.source, skipped));
+    for (const [index, path] of paths.entries()) {
+      const evaluation = await evaluateGrubConfig(volumes, { device, path }, limitsOf(context));
+      const own = new Map<string, string>();
+      for (const source of context.sources) own.set(source.volume.name, (await configsOf(source)).paths[0] ?? "");
+      const { menu } = evaluation;
+      // What the volume's own configuration leads to on the same volume is the volume's own menu.
+      if (index === 0 && menu?.config.device === device) own.set(context.source.volume.name, menu.config.path);
+      const result = new MenuResult(context, volumes, evaluation, own).menu(context.source);
+      if (result !== null) found.push(result);
+    }
+    return found;
+  },
+};
+
+function limitsOf({ limits }: FinderContext): { configBytesMax: number; entriesMax: number } {
+  return { configBytesMax: limits.configBytesMax, entriesMax: limits.entriesMax };
+}
+
+function emptyMenu(source: FileSource, skipped: readonly SkippedEntry[]): FoundMenu {
+  const none = { defaultId: null, defaultReason: "", timeoutSeconds: null };
+  return { volume: source.volume.name, format: "grub", entries: [], skipped, ...none };
+}
+
+/** The configurations of a volume, each file once (`/boot/grub2` may be a link to `/boot/grub`). */
+async function configsOf(source: FileSource): Promise<{ paths: readonly string[]; skipped: readonly SkippedEntry[] }> {
+  const paths: string[] = [];
+  const skipped: SkippedEntry[] = [];
+  const seen = new Set<string>();
+  const volume = source.volume.name;
+  const look = async (path: string, work: () => Promise<void>): Promise<void> => {
+    try {
+      await work();
+    } catch (error) {
+      const reason = error instanceof Error ? error.message : String(error);
+      skipped.push({ source: { volume, path, line: 1 }, title: null, reason });
+    }
+  };
+  const candidates: string[] = [...configPaths];
+  await look("/EFI", async () => {
+    const names = await source.list("/EFI");
+    candidates.push(...names.slice(0, loaderDirectoriesMax).map((name) => `/EFI/${name}/grub.cfg`));
+  });
+  for (const path of candidates) {
+    await look(path, async () => {
+      if ((await source.stat(path))?.type !== "file") return;
+      const real = (await source.realPath(path)) ?? path;
+      if (!seen.has(real)) paths.push(path);
+      seen.add(real);
+    });
+  }
+  return { paths, skipped };
+}
+
+/** Turns an evaluated menu into entries. */
+class MenuResult {
+  readonly #context: FinderContext;
+  readonly #volumes: GrubVolumes;
+  readonly #evaluation: GrubEvaluation;
+  /** Volume → path of its own configuration. */
+  readonly #own: ReadonlyMap<string, string>;
+  readonly #environments: ReadonlyMap<string, ConfigText>;
+  readonly #entries: BootEntry[] = [];
+  readonly #skipped: SkippedEntry[] = [];
+  /** Only entries that are offered. */
+  readonly #ids = new Map<GrubEntry, string>();
+
+  constructor(
+    context: FinderContext,
+    volumes: GrubVolumes,
+    evaluation: GrubEvaluation,
+    own: ReadonlyMap<string, string>,
+  ) {
+    this.#context = context;
+    this.#volumes = volumes;
+    this.#evaluation = evaluation;
+    this.#own = own;
+    this.#environments = new Map(evaluation.environments.map((block) => [fileName(block.file), this.#config(block)]));
+  }
+
+  /** Null where the configuration makes no menu and nothing is wrong with it. */
+  menu(source: FileSource): FoundMenu | null {
+    for (const { file, line, text } of this.#evaluation.problems) this.#skip({ file, line }, null, text);
+    const { menu } = this.#evaluation;
+    if (menu === null) return this.#skipped.length === 0 ? null : emptyMenu(source, this.#skipped);
+    this.#add(menu);
+    const choice = chooseDefault(menu, (entry) => this.#ids.has(entry));
+    return {
+      volume: this.#ref(menu.config).volume,
+      format: "grub",
+      entries: this.#entries,
+      skipped: this.#skipped,
+      defaultId: choice.entry === null ? null : (this.#ids.get(choice.entry) ?? null),
+      defaultReason: `${choice.reason} (${[menu.config.path, ...choice.inputs.map(inputText)].join("; ")})`,
+      timeoutSeconds: menu.timeoutSeconds,
+    };
+  }
+
+  #add(menu: GrubMenu): void {
+    for (const entry of menu.entries) {
+      const { outcome } = entry;
+      if (outcome.kind === "menu") this.#add(outcome.menu);
+      else if (outcome.kind === "refused") this.#skip(outcome.place, entry.title, outcome.reason);
+      else this.#addBoot(menu, entry, outcome.load);
+    }
+  }
+
+  #addBoot(menu: GrubMenu, entry: GrubEntry, load: GrubLoad): void {
+    const reason = this.#whyNot(load);
+    const linux = this.#used(load.kernel);
+    const initrd = load.initrds.map((use) => this.#used(use)).filter((ref) => ref !== null);
+    if (reason !== null || linux === null) {
+      this.#skip(entry.place, entry.title, reason ?? "loads no kernel");
+      return;
+    }
+    const { volume, path } = this.#ref(menu.config);
+    const qualifier = this.#own.get(volume) === path ? "" : `${path}:`;
+    const id = `${volume}:grub:${qualifier}${entry.number}`;
+    const names = [...(entry.id === null ? [] : [entry.id]), entry.title, ...entry.paths];
+    this.#ids.set(entry, id);
+    this.#entries.push({
+      id,
+      title: entry.title,
+      submenu: entry.submenu,
+      format: "grub",
+      source: this.#place(entry.place),
+      linux,
+      initrd,
+      options: load.options,
+      // GRUB leaves the device in front of the path. Its numbers are another loader's here, so they are left out.
+      bootImage: `BOOT_IMAGE=${loaderCommandLine([load.kernel.writtenPath])}`,
+      devicetree: load.devicetree === null ? null : this.#used(load.devicetree),
+      architecture: null,
+      version: null,
+      tries: null,
+      aliases: [...new Set(names)],
+      configs: entry.configs.map((config) => this.#config(config)),
+      unsignedInputs: entry.inputs.map((input) => this.#input(input)),
+    });
+  }
+
+  /** Why an entry that loads a kernel cannot be offered. */
+  #whyNot({ kernel, initrds, devicetree, options }: GrubLoad): string | null {
+    for (const [what, use] of [
+      ["linux", kernel],
+      ...initrds.map((use) => ["initrd", use] as const),
+      ["devicetree", devicetree],
+    ] as const) {
+      if (use !== null && use.problem !== null) return `${what}: ${use.problem}`;
+    }
+    const bytes = new TextEncoder().encode(options).length;
+    const { optionsBytesMax } = this.#context.limits;
+    return bytes > optionsBytesMax ? `options: ${bytes} bytes, at most ${optionsBytesMax} are taken` : null;
+  }
+
+  #skip(place: { readonly file: GrubFile; readonly line: number }, title: string | null, reason: string): void {
+    this.#skipped.push({ source: this.#place(place), title, reason });
+  }
+
+  #place({ file, line }: { readonly file: GrubFile; readonly line: number }): SourcePlace {
+    return { ...this.#ref(file), line };
+  }
+
+  #ref({ device, path }: GrubFile): FileRef {
+    return { volume: this.#volumes.source(device)?.volume.name ?? device, path };
+  }
+
+  #used(use: GrubFileUse): FileRef | null {
+    return use.path === null ? null : this.#ref({ device: use.device, path: use.path });
+  }
+
+  #config({ file, bytes }: GrubConfig): ConfigText {
+    return { ref: this.#ref(file), bytes };
+  }
+
+  #input({ variable, file }: EnvironmentInput): UnsignedInput {
+    const config = this.#environments.get(fileName(file)) ?? this.#config({ file, bytes: new Uint8Array() });
+    return { config, what: `variable ${quote(variable)}` };
+  }
+}
+
+function fileName({ device, path }: GrubFile): string {
+  return `(${device})${path}`;
+}
+
+function inputText({ variable, file }: EnvironmentInput): string {
+  return `${variable} of ${file.path}`;
+}
