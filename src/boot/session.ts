@@ -67,11 +67,11 @@ export class BootSession {
     let seen = events.blockChanges;
     await this.#exclusive(() => this.#refresh());
     report.mark("devices");
-    let changed = await this.#exclusive(() => this.#searchIfStale());
+    await this.#exclusive(() => this.#searchIfStale());
     const deadline = performance.now() + config.discovery.deviceTimeoutSeconds * 1000;
     for (let stuck = false; ; ) {
       const late = performance.now() >= deadline;
-      if (late ? changed || !stuck : !this.#waitsForWanted()) await this.#tryAll();
+      if (late || !this.#waitsForWanted()) await this.#tryAll();
       if (late && !stuck) {
         stuck = true;
         onStuck(this.#reason());
@@ -79,7 +79,7 @@ export class BootSession {
       const change = events.blockChangeAfter(seen);
       await (late ? change : Promise.race([change, untilTime(deadline)]));
       seen = events.blockChanges;
-      changed = await this.#look();
+      await this.#look();
     }
   }
 
@@ -100,11 +100,11 @@ export class BootSession {
     await this.#tryAll();
   }
 
-  /** Looks at what changed and searches it, but not while an attempt reads from it; true when something did. */
-  #look(): Promise<boolean> {
+  /** Looks at what changed and searches it, but not while an attempt reads from it. */
+  #look(): Promise<void> {
     return this.#exclusive(async () => {
       await this.#refresh();
-      return this.#searchIfStale();
+      await this.#searchIfStale();
     });
   }
 
@@ -112,10 +112,8 @@ export class BootSession {
     if (await this.#parts.sources.refresh()) this.#stale = true;
   }
 
-  async #searchIfStale(): Promise<boolean> {
-    if (!this.#stale) return false;
-    await this.#search();
-    return true;
+  async #searchIfStale(): Promise<void> {
+    if (this.#stale) await this.#search();
   }
 
   async #search(): Promise<void> {

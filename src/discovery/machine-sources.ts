@@ -54,8 +54,8 @@ export class MachineSources {
 
   /** Looks at the machine's disks again; true when something changed. */
   async refresh(): Promise<boolean> {
-    const present = groupByDisk(await listBlockDevices());
     let changed = false;
+    const present = groupByDisk(await listBlockDevices());
     for (const [name, known] of this.#disks) {
       if (identity(present.get(name) ?? []) === known.identity) continue;
       changed = true;

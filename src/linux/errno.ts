@@ -65,7 +65,8 @@ export class SyscallError extends Error {
   constructor(call: string, args: readonly (string | number | null)[], number: number, hint?: string) {
     const { name, text } = describeErrno(number);
     const printed = args.map((arg) => (typeof arg === "string" ? JSON.stringify(arg) : String(arg))).join(", ");
-    super(`${call}(${printed}): ${name}: ${hint ?? text}`);
+    const meaning = hint ?? text;
+    super(`${call}(${printed}): ${name}${meaning === "" ? "" : `: ${meaning}`}`);
     this.call = call;
     this.errno = number;
     this.code = name;

@@ -50,6 +50,7 @@ export class Libc {
       mmap: declare("mmap", "long", "void *", "size_t", "int", "int", "int", "int64"),
       munmap: declare("munmap", "int", "int64", "size_t"),
       mount: declare("mount", "int", "str", "str", "str", "ulong", "str"),
+      ioctl: declare("ioctl", "int", "int", "ulong", "void *"),
       sync: declare("sync", "int"),
       reboot: declare("reboot", "int", "int"),
       socket: declare("socket", "int", "int", "int", "int"),

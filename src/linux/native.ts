@@ -1,4 +1,4 @@
-import { closeSync, readSync } from "node:fs";
+import { closeSync, constants, openSync, readSync } from "node:fs";
 import { errno, SyscallError } from "./errno.ts";
 import { Libc } from "./libc.ts";
 import type {
@@ -33,6 +33,9 @@ const OPEN_TREE_CLONE = 1;
 const O_CLOEXEC = 0o2000000;
 const AT_FDCWD = -100;
 const AT_EMPTY_PATH = 0x1000;
+
+// linux/fs.h: _IO(0x12, 93)
+const BLKROSET = 0x125d;
 
 // linux/openat2.h
 const RESOLVE_NO_MAGICLINKS = 2;
@@ -92,6 +95,7 @@ function createSystem(libc: Libc): System {
     mapFile: (fd, length) => mapFile(libc, fd, length),
     mount: (request) => mount(libc, request),
     openFilesystem: (request) => openFilesystem(libc, request),
+    forbidWrites: (device) => forbidWrites(libc, device),
     cloneMount: (path) => cloneMount(libc, path),
     openBeneath: (rootFd, path) => openBeneath(libc, rootFd, path),
     loadModule: (fd, path, parameters) => loadModule(libc, fd, path, parameters),
@@ -182,6 +186,17 @@ function contextMessages(context: number): string {
     }
   }
   return messages.join("; ");
+}
+
+function forbidWrites(libc: Libc, device: string): void {
+  const fd = openSync(device, constants.O_RDONLY | constants.O_NONBLOCK);
+  try {
+    const readOnly = Buffer.alloc(4);
+    readOnly.writeInt32LE(1);
+    libc.call("ioctl", [fd, BLKROSET, readOnly], [device, "BLKROSET"]);
+  } finally {
+    closeSync(fd);
+  }
 }
 
 async function cloneMount(libc: Libc, path: string): Promise<number> {

@@ -65,6 +65,8 @@ export interface System {
    * root. Closing it unmounts.
    */
   openFilesystem(request: FilesystemRequest): Promise<number>;
+  /** Has the kernel refuse every write to a block device until it is told otherwise (ioctl(2) BLKROSET). */
+  forbidWrites(device: string): void;
   /** A private read-only view of what is mounted at `path`, without the mounts below it (open_tree(2), mount_setattr(2)). */
   cloneMount(path: string): Promise<number>;
   /** Opens a file below a directory; links and anything that leaves the directory are refused (openat2(2)). */

@@ -6,6 +6,8 @@ export interface FilesystemSupport {
   readonly modules: readonly string[];
   /** Mount options beside `ro`: no journal or log is replayed (Documentation/filesystems). */
   readonly options: readonly (readonly [name: string, value: string | null])[];
+  /** Whether its driver may write although it was asked to mount read-only; only a device that refuses writes is safe then. */
+  readonly writesWhenReadOnly?: boolean;
   /** The driver to name in the mount call where it differs from `type`. */
   readonly driver?: string;
 }
@@ -37,7 +39,7 @@ export const filesystems: readonly FilesystemSupport[] = [
   { type: "iso9660", modules: ["isofs"], options: [] },
   { type: "squashfs", modules: ["squashfs"], options: [] },
   { type: "erofs", modules: ["erofs"], options: [] },
-  { type: "f2fs", modules: ["crypto-crc32", "f2fs"], options: [["norecovery", null]] },
+  { type: "f2fs", modules: ["crypto-crc32", "f2fs"], options: [["norecovery", null]], writesWhenReadOnly: true },
 ];
 
 export function filesystemSupport(type: string): FilesystemSupport | null {

@@ -12,7 +12,8 @@ import type { Volume } from "./volumes.ts";
  *
  * A volume that the running system has mounted already is seen through a private read-only clone of that mount.
  *
- * @param modules loads the filesystem's driver; null on a machine whose kernel does that itself
+ * @param modules loads the filesystem's driver, for PID 1, which has the devices to itself and makes them read-only; null
+ *   on a live machine, whose kernel loads drivers by itself and whose devices are not ours to change
  */
 export async function openVolume(
   system: System,
@@ -26,7 +27,13 @@ export async function openVolume(
   const mountPoint = await currentMountPoint(volume.device.devno);
   const opening = async (): Promise<number> => {
     if (mountPoint !== null) return system.cloneMount(mountPoint);
-    for (const module of modules === null ? [] : support.modules) await modules?.load(module);
+    if (modules !== null) {
+      for (const module of support.modules) await modules.load(module);
+      // Whatever a filesystem's driver means by read-only, the device does not change.
+      system.forbidWrites(volume.device.node);
+    } else if (support.writesWhenReadOnly === true) {
+      throw new Error(`mount ${volume.device.node}: not mounted now, and the driver of ${type} could write to it`);
+    }
     return system.openFilesystem({
       type: support.driver ?? support.type,
       source: volume.device.node,

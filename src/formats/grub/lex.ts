@@ -189,6 +189,7 @@ export class Lexer {
     if (end === start) {
       throw new GrubSyntaxError(line, `"${this.#buffer.charAt(start)}" is not followed by a variable's name`);
     }
+    if (end - start > wordCharactersMax) throw tooLong(line);
     const raw = this.#buffer.slice(start, end);
     this.#position = end;
     if (raw === "[[" || raw === "]]") return { kind: "operator", text: raw, word: null, line, at };
@@ -202,10 +203,7 @@ export class Lexer {
     let at = start;
     for (;;) {
       if (at - start > wordCharactersMax || this.#segments.length > wordLinesMax) {
-        throw new GrubSyntaxError(
-          from,
-          `a word of more than ${wordCharactersMax} characters or ${wordLinesMax} lines is not taken`,
-        );
+        throw tooLong(from);
       }
       wordBreaks.lastIndex = at;
       at = wordBreaks.exec(this.#buffer)?.index ?? this.#buffer.length;
@@ -264,6 +262,11 @@ export class Lexer {
   #line(position = Math.min(this.#position, Math.max(0, this.#buffer.length - 1))): number {
     return this.#reader.source.lines[this.#locate(position).index]?.number ?? 1;
   }
+}
+
+function tooLong(line: number): GrubSyntaxError {
+  const bounds = `${wordCharactersMax} characters or ${wordLinesMax} lines`;
+  return new GrubSyntaxError(line, `a word of more than ${bounds} is not taken`);
 }
 
 /** Splits the raw text of a word into its parts (yylex.l, states SPLIT, DQUOTE, SQUOTE, I18NQUOTE and VAR). */

@@ -39,7 +39,8 @@ export class Variables {
         `variable ${quote(name)}: ${text.length} characters, at most ${this.#limits.valueCharactersMax} are taken`,
       );
     }
-    if (before === undefined && this.#values.size >= this.#limits.variablesMax) {
+    // `?` is GRUB's own and must not fail a command that has been run.
+    if (before === undefined && name !== "?" && this.#values.size >= this.#limits.variablesMax) {
       throw new LimitError(`variable ${quote(name)}: at most ${this.#limits.variablesMax} variables are taken`);
     }
     const characters = this.#characters - (before?.text.length ?? -name.length) + text.length;

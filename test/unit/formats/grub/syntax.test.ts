@@ -53,7 +53,7 @@ const accepted = [
   "a=b",
   "! true",
   'echo $"abc $x"',
-  "echo ${a} $1 $# $* $@ $? ${1} ${#}",
+  `echo $\{a} $1 $# $* $@ $? $\{1} $\{#}`,
   "echo `a`",
   'echo a\\"b',
 ];
@@ -86,7 +86,7 @@ const refused: readonly (readonly [string, string])[] = [
   ["echo $-", 'line 1: syntax error: "$" is not followed by a variable\'s name'],
   ["echo $(a)", 'line 1: syntax error: "$" is not followed by a variable\'s name'],
   ['echo "a$"', 'line 1: syntax error: "$" in double quotes is not followed by a variable\'s name'],
-  ['echo "${a-b}"', 'line 1: syntax error: "$" in double quotes is not followed by a variable\'s name'],
+  [`echo "$\{a-b}"`, 'line 1: syntax error: "$" in double quotes is not followed by a variable\'s name'],
   ["echo [[ a ]]", 'line 1: syntax error: ";" or the end of the line expected, not "[["'],
   ["[[ a ]]", 'line 1: syntax error: a command expected, not "[["'],
   ["case a in", 'line 1: syntax error: a command expected, not "case"'],

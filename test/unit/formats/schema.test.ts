@@ -1,0 +1,119 @@
+import { describe, expect, it } from "vitest";
+import { FormatError } from "../../../src/formats/format-error.ts";
+import {
+  choice,
+  flag,
+  integer,
+  jsonSchema,
+  listSettings,
+  optionalText,
+  readSection,
+  section,
+} from "../../../src/formats/schema.ts";
+
+const schema = section("A test", {
+  mode: choice({ choices: ["slow", "fast"], default: "slow", doc: "How." }),
+  name: optionalText({ charactersMax: 4, default: null, overridable: true, doc: "Who." }),
+  limits: section("Bounds", {
+    seconds: integer({ default: 10, min: 0, max: 60, unit: "seconds", overridable: true, doc: "How long." }),
+    strict: flag({ default: false, doc: "Whether." }),
+  }),
+});
+
+const read = (value: unknown): unknown => readSection(schema, value, "test.json");
+const refuses = (value: unknown, message: string): void => {
+  expect(() => read(value)).toThrow(FormatError);
+  expect(() => read(value)).toThrow(new RegExp(`^${RegExp.escape(message)}$`));
+};
+
+describe("readSection", () => {
+  it("fills in defaults at every depth", () => {
+    const defaults = { mode: "slow", name: null, limits: { seconds: 10, strict: false } };
+    expect(read({})).toEqual(defaults);
+    expect(read({ limits: {} })).toEqual(defaults);
+  });
+  it("takes what is given", () => {
+    const value = { mode: "fast", name: "abcd", limits: { seconds: 0, strict: true } };
+    expect(read(value)).toEqual(value);
+    expect(read({ name: null })).toMatchObject({ name: null });
+  });
+
+  it("unknown field", () =>
+    refuses({ colour: 1 }, 'test.json: unknown field "colour", one of mode, name, limits expected'));
+  it("unknown field in a section", () =>
+    refuses({ limits: { minutes: 1 } }, 'test.json: unknown field "limits.minutes", one of seconds, strict expected'));
+  it("a field of every object is not one of the schema", () => {
+    refuses({ toString: 1 }, 'test.json: unknown field "toString", one of mode, name, limits expected');
+    refuses(JSON.parse('{"__proto__":{}}'), 'test.json: unknown field "__proto__", one of mode, name, limits expected');
+  });
+  it("no object", () => {
+    refuses([], 'test.json: "[]", an object expected');
+    refuses(null, 'test.json: "null", an object expected');
+    refuses("x", 'test.json: "\\"x\\"", an object expected');
+    refuses(undefined, 'test.json: "nothing", an object expected');
+  });
+  it("a section that is none", () => {
+    refuses({ limits: 3 }, 'test.json: limits: "3", an object expected');
+    refuses({ limits: null }, 'test.json: limits: "null", an object expected');
+    refuses({ limits: [] }, 'test.json: limits: "[]", an object expected');
+  });
+  for (const value of [-1, 61, 1.5, "10", null, true, Number.NaN, 1e300]) {
+    it(`no integer: ${String(value)}`, () =>
+      refuses(
+        { limits: { seconds: value } },
+        `test.json: limits.seconds: ${JSON.stringify(JSON.stringify(value))}, whole number of seconds, 0 to 60 expected`,
+      ));
+  }
+  it("no flag", () => refuses({ limits: { strict: 1 } }, 'test.json: limits.strict: "1", true or false expected'));
+  it("no choice", () => refuses({ mode: "Slow" }, 'test.json: mode: "\\"Slow\\"", one of "slow", "fast" expected'));
+  it("text that is too long", () =>
+    refuses({ name: "abcde" }, 'test.json: name: "\\"abcde\\"", text of at most 4 characters, or null expected'));
+});
+
+describe("fromText", () => {
+  const settings = new Map(listSettings(schema).map(({ path, setting }) => [path, setting]));
+  const reads = (path: string, text: string, value: unknown): void =>
+    expect(settings.get(path)?.fromText(text)).toBe(value);
+  it("integers are decimal digits", () => {
+    reads("limits.seconds", "60", 60);
+    reads("limits.seconds", "007", 7);
+    for (const text of ["", "-1", "0x10", "1e3", " 1", "1.0", "9".repeat(16)]) reads("limits.seconds", text, undefined);
+  });
+  it("a flag without a value is true", () => {
+    reads("limits.strict", "", true);
+    reads("limits.strict", "true", true);
+    reads("limits.strict", "false", false);
+    for (const text of ["1", "yes", "TRUE"]) reads("limits.strict", text, undefined);
+  });
+});
+
+describe("what the documentation is made of", () => {
+  it("listSettings has every setting in order", () => {
+    expect(listSettings(schema).map(({ path, setting }) => `${path}: ${setting.type} ${setting.overridable}`)).toEqual([
+      'mode: one of "slow", "fast" false',
+      "name: text of at most 4 characters, or null true",
+      "limits.seconds: whole number of seconds, 0 to 60 true",
+      "limits.strict: true or false false",
+    ]);
+  });
+  it("jsonSchema says the same to other tools", () => {
+    expect(jsonSchema(schema)).toEqual({
+      type: "object",
+      description: "A test",
+      additionalProperties: false,
+      properties: {
+        mode: { enum: ["slow", "fast"], default: "slow", description: "How." },
+        name: { type: ["string", "null"], maxLength: 4, default: null, description: "Who." },
+        limits: {
+          type: "object",
+          description: "Bounds",
+          additionalProperties: false,
+          properties: {
+            seconds: { type: "integer", minimum: 0, maximum: 60, default: 10, description: "How long." },
+            strict: { type: "boolean", default: false, description: "Whether." },
+          },
+        },
+      },
+    });
+  });
+});

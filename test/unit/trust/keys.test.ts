@@ -1,0 +1,72 @@
+import { mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, describe, expect, it } from "vitest";
+import { readKeys } from "../../../src/trust/policy.ts";
+
+const directory = mkdtempSync(join(tmpdir(), "slipway-keys-"));
+afterAll(() => rmSync(directory, { recursive: true }));
+
+const publicKey = readFileSync(new URL("../../data/minisign/throwaway-test.pub", import.meta.url), "utf8");
+let count = 0;
+
+/** A directory with these files; null makes a directory. */
+function keysOf(files: Readonly<Record<string, string | null>>): string {
+  const place = join(directory, String(count++));
+  mkdirSync(place);
+  for (const [name, text] of Object.entries(files)) {
+    if (text === null) mkdirSync(join(place, name));
+    else writeFileSync(join(place, name), text);
+  }
+  return place;
+}
+
+describe("readKeys", () => {
+  it("takes the key of minisign's own file, by the file's name", async () => {
+    const { keys, problems, ignored } = await readKeys(keysOf({ "release.pub": publicKey }));
+    // The id is the one that minisign prints for this key (test/data/minisign/README.md).
+    expect(keys.map(({ label, scheme, id }) => ({ label, scheme, id }))).toEqual([
+      { label: "release", scheme: "minisign", id: "DFD0210565BC72C1" },
+    ]);
+    expect(problems).toEqual([]);
+    expect(ignored).toEqual([]);
+  });
+
+  it("reads keys in the order of their names", async () => {
+    const { keys } = await readKeys(keysOf({ "b.pub": publicKey, "a.pub": publicKey }));
+    expect(keys.map((key) => key.label)).toEqual(["a", "b"]);
+  });
+
+  it("names what it does not take for a key", async () => {
+    const { keys, ignored, problems } = await readKeys(keysOf({ "release.pub": publicKey, README: "", "x.pem": "" }));
+    expect(keys).toHaveLength(1);
+    expect(ignored).toEqual(["README", "x.pem"]);
+    expect(problems).toEqual([]);
+  });
+
+  const refused = async (content: string | null, reason: string | RegExp): Promise<void> => {
+    const place = keysOf({ "bad.pub": content, "good.pub": publicKey });
+    const { keys, problems } = await readKeys(place);
+    expect(keys.map((key) => key.label)).toEqual(["good"]);
+    expect(problems).toHaveLength(1);
+    if (typeof reason === "string") expect(problems[0]).toBe(`key file ${place}/bad.pub: ${reason}`);
+    else expect(problems[0]).toMatch(reason);
+  };
+  it("a file that is no key costs itself", () =>
+    refused("hello\n", 'minisign public key: line 1: "untrusted comment: " expected, not "hello"'));
+  it("an empty file costs itself", () => refused("", "minisign public key: line 1: the file ends before this line"));
+  it("a cut key costs itself", () =>
+    refused(publicKey.slice(0, -10), /line 2: 56 characters of base64 expected, not 47$/));
+  it("a file that is too large costs itself", () =>
+    refused("x".repeat(16_385), "16385 bytes, a key has at most 16384"));
+  it("a directory costs itself", () => refused(null, /bad\.pub: EISDIR/));
+
+  it("a missing directory holds none", async () => {
+    expect(await readKeys(join(directory, "nowhere"))).toEqual({ keys: [], problems: [], ignored: [] });
+  });
+
+  it("a place that is no directory is an error: nobody knows which keys it was to hold", async () => {
+    const place = keysOf({ file: "" });
+    await expect(readKeys(join(place, "file"))).rejects.toThrow("ENOTDIR");
+  });
+});
