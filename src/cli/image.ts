@@ -16,7 +16,7 @@ import { UsageError, type Verb } from "./verb.ts";
 
 const { zstd, gzip } = compressionLevels;
 
-export const imageUsage = `Usage: slipway image build --output FILE [OPTION]...
+export const imageUsage = `usage: slipway image build --output FILE [OPTION]...
 
 Builds the boot image: a cpio archive with the program as /init, the libraries that it needs, kernel modules,
 the configuration and the public keys. The same inputs give the same bytes.

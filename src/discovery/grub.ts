@@ -1,5 +1,5 @@
 import { quote } from "../formats/format-error.ts";
-import type { GrubFile } from "../formats/grub/ast.ts";
+import { fileKey, type GrubFile } from "../formats/grub/ast.ts";
 import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
 import type { EnvironmentInput } from "../formats/grub/inputs.ts";
 import { loaderCommandLine } from "../formats/grub/loader-command-line.ts";
@@ -114,7 +114,7 @@ class MenuResult {
     this.#volumes = volumes;
     this.#evaluation = evaluation;
     this.#own = own;
-    this.#environments = new Map(evaluation.environments.map((block) => [fileName(block.file), this.#config(block)]));
+    this.#environments = new Map(evaluation.environments.map((block) => [fileKey(block.file), this.#config(block)]));
   }
 
   /** Null where the configuration makes no menu and nothing is wrong with it. */
@@ -213,13 +213,9 @@ class MenuResult {
   }
 
   #input({ variable, file }: EnvironmentInput): UnsignedInput {
-    const config = this.#environments.get(fileName(file)) ?? this.#config({ file, bytes: new Uint8Array() });
+    const config = this.#environments.get(fileKey(file)) ?? this.#config({ file, bytes: new Uint8Array() });
     return { config, what: `variable ${quote(variable)}` };
   }
-}
-
-function fileName({ device, path }: GrubFile): string {
-  return `(${device})${path}`;
 }
 
 function inputText({ variable, file }: EnvironmentInput): string {

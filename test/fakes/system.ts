@@ -23,6 +23,7 @@ export function fakeSystem(own: Partial<System> = {}): FakeSystem {
     openBeneath: (rootFd, path) => native.openBeneath(rootFd, path),
     mount: () => refuse("mount"),
     openFilesystem: async () => refuse("openFilesystem"),
+    forbidWrites: () => refuse("forbidWrites"),
     cloneMount: async () => refuse("cloneMount"),
     loadModule: async () => refuse("loadModule"),
     openUeventSocket: () => refuse("openUeventSocket"),

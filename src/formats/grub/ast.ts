@@ -4,6 +4,11 @@ export interface GrubFile {
   readonly path: string;
 }
 
+/** A file's name in maps: `(hd0,gpt2)/boot/grub/grub.cfg`. */
+export function fileKey({ device, path }: GrubFile): string {
+  return `(${device})${path}`;
+}
+
 /** Where a statement stands; `line` counts from 1. */
 export interface GrubPlace {
   readonly file: GrubFile;

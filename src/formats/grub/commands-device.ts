@@ -1,9 +1,10 @@
 import { FormatError, quote } from "../format-error.ts";
 import { inputsOf, type OptionDefinition, optionValue, type ParsedArguments, parseArguments } from "./arguments.ts";
+import { fileKey } from "./ast.ts";
 import { parseEnvironment } from "./environment.ts";
 import type { GrubDevice } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
-import { type CommandCall, fileKey, type Machine } from "./machine.ts";
+import type { CommandCall, Machine } from "./machine.ts";
 import { grubStatus } from "./status.ts";
 
 const searchOptions: readonly OptionDefinition[] = [

@@ -23,7 +23,10 @@ export function set(machine: Machine, { words }: CommandCall): number {
 export function unset(machine: Machine, { words }: CommandCall): number {
   const [word] = words;
   if (word === undefined) return machine.fail(grubStatus.badArgument, "unset: one argument expected");
-  machine.variables.unset(word.text);
+  const inputs = joinInputs(word.inputs, machine.ambient);
+  // A variable that an unsigned value took away is kept as an empty one, which knows why.
+  if (inputs.size > 0) machine.assign(word.text, "", inputs);
+  else machine.variables.unset(word.text);
   return grubStatus.none;
 }
 
@@ -238,7 +241,8 @@ export function menuEntry(machine: Machine, { name, words, block, place }: Comma
     submenu: name === "submenu",
     body,
     place,
-    inputs: joinInputs(inputsOf(words), machine.ambient),
+    inputs: inputsOf(words),
+    ambient: machine.ambient,
   });
   return grubStatus.none;
 }

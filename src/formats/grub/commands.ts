@@ -26,17 +26,8 @@ import {
   test,
   unset,
 } from "./commands-script.ts";
-import type { CommandCall, Machine } from "./machine.ts";
+import type { CommandRun, GrubCommand } from "./machine.ts";
 import { grubStatus } from "./status.ts";
-
-export type CommandRun = (machine: Machine, call: CommandCall) => number | Promise<number>;
-
-export interface GrubCommand {
-  readonly names: readonly string[];
-  /** A `{ … }` behind the command is its own and not a word. */
-  readonly block?: true;
-  readonly run: CommandRun;
-}
 
 /** Succeeds and does nothing: it sets up a screen, a sound or a driver, or shows something. */
 const nothing: CommandRun = () => grubStatus.none;

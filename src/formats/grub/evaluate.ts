@@ -1,9 +1,10 @@
 import { quote } from "../format-error.ts";
-import type { GrubFile } from "./ast.ts";
+import { fileKey, type GrubFile } from "./ast.ts";
+import { findCommand } from "./commands.ts";
 import type { GrubHost } from "./host.ts";
-import { joinInputs, untainted } from "./inputs.ts";
+import { joinInputs, noInputs, type Tainted, untainted } from "./inputs.ts";
 import { defaultGrubLimits, type GrubLimits } from "./limits.ts";
-import { fileKey, Machine, type MenuDraft, type MenuItem, type Session } from "./machine.ts";
+import { Machine, type MenuDraft, type MenuItem, type Session } from "./machine.ts";
 import {
   defaultRemainder,
   escapePathName,
@@ -95,6 +96,7 @@ export async function evaluateGrubConfig(
 ): Promise<GrubEvaluation> {
   const session: Session = {
     host,
+    findCommand,
     limits: { ...defaultGrubLimits, ...limits },
     notes: [],
     output: "",
@@ -183,10 +185,10 @@ async function finishEntry(
   const id = item.id?.text ?? item.title.text;
   await untilBudgetEnds(machine, async () => {
     if (item.submenu) machine.variables = outer.variables.exported();
-    setEntryVariables(machine, outer, id);
+    setEntryVariables(machine, outer, item.id ?? item.title);
     machine.parameters = item.parameters;
     const password = passwordNeeded(machine, item);
-    if (password === null) await machine.runText(item.body, false);
+    if (password === null) await machine.within(item.ambient, () => machine.runText(item.body, false));
     else machine.refusal = { ...item.place, text: password };
   });
   const inner: MenuPlace = {
@@ -211,17 +213,18 @@ async function finishEntry(
     place: item.place,
     outcome,
     problems: machine.problems,
-    inputs: [...joinInputs(item.inputs, ...used)],
+    inputs: [...joinInputs(item.inputs, item.ambient, ...used)],
     configs: [...machine.configs.values()],
   };
 }
 
 /** What GRUB sets before it runs an entry (normal/menu.c, `grub_menu_execute_entry`). */
-function setEntryVariables(machine: Machine, outer: Machine, id: string): void {
+function setEntryVariables(machine: Machine, outer: Machine, id: Tainted): void {
   const { variables } = machine;
   const chosen = outer.variables.get("chosen");
-  const name = escapePathName(id);
-  variables.set("chosen", chosen === null ? name : `${chosen.text}>${name}`);
+  const name = escapePathName(id.text);
+  const inputs = joinInputs(chosen?.inputs ?? noInputs, id.inputs);
+  variables.set("chosen", chosen === null ? name : `${chosen.text}>${name}`, inputs);
   variables.export("chosen");
   const before = outer.variables.get("default");
   const remainder = before === null ? null : defaultRemainder(before.text);

@@ -60,3 +60,6 @@ export const defaultGrubLimits: GrubLimits = {
 
 /** Steps that one look at a disk (a file's existence, a directory's names) costs: it is dearer than a command. */
 export const lookupSteps = 50;
+
+/** Characters of a command's words that cost one step: long values are dear to copy. */
+export const charactersPerStep = 32;

@@ -1,11 +1,19 @@
 import { quote } from "../format-error.ts";
-import type { BlockNode, FunctionNode, GrubFile, GrubPlace, SourceText, StatementNode, WordNode } from "./ast.ts";
-import { findCommand } from "./commands.ts";
+import {
+  type BlockNode,
+  type FunctionNode,
+  fileKey,
+  type GrubFile,
+  type GrubPlace,
+  type SourceText,
+  type StatementNode,
+  type WordNode,
+} from "./ast.ts";
 import { expandWords } from "./expand.ts";
 import type { GrubDevice, GrubFound, GrubHost } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
 import { configLines, LineReader } from "./lex.ts";
-import { type GrubLimits, lookupSteps } from "./limits.ts";
+import { charactersPerStep, type GrubLimits, lookupSteps } from "./limits.ts";
 import type { GrubConfig, GrubFileUse } from "./menu.ts";
 import { parseUnit } from "./parse.ts";
 import { type Budget, BudgetError, type GrubMessage, LimitError } from "./problem.ts";
@@ -25,6 +33,15 @@ export interface MenuItem {
   readonly submenu: boolean;
   readonly body: SourceText;
   readonly place: GrubPlace;
+  /** Of the words that made the entry. */
+  readonly inputs: Inputs;
+  /** Of the text that the entry stands in. */
+  readonly ambient: Inputs;
+}
+
+/** A function and the unsigned inputs of the text that defined it. */
+export interface DefinedFunction {
+  readonly node: FunctionNode;
   readonly inputs: Inputs;
 }
 
@@ -52,9 +69,20 @@ export interface CommandCall {
   readonly place: GrubPlace;
 }
 
+/** Returns the command's status, {@link grubStatus}. */
+export type CommandRun = (machine: Machine, call: CommandCall) => number | Promise<number>;
+
+export interface GrubCommand {
+  readonly names: readonly string[];
+  /** A `{ … }` behind the command is its own and not a word. */
+  readonly block?: true;
+  readonly run: CommandRun;
+}
+
 /** What one evaluation shares among its menus and entries. */
 export interface Session {
   readonly host: GrubHost;
+  readonly findCommand: (name: string) => GrubCommand | undefined;
   readonly limits: GrubLimits;
   readonly notes: GrubMessage[];
   output: string;
@@ -64,10 +92,6 @@ export interface Session {
   readonly environmentInputs: Map<string, EnvironmentInput>;
   /** The environment blocks that were loaded, by {@link fileKey}. */
   readonly environments: Map<string, GrubConfig>;
-}
-
-export function fileKey(file: GrubFile): string {
-  return `(${file.device})${file.path}`;
 }
 
 /** A file that a script names, looked up. */
@@ -87,7 +111,7 @@ export class Machine {
   readonly session: Session;
   readonly budget: Budget;
   variables: Variables;
-  readonly functions: Map<string, FunctionNode>;
+  readonly functions: Map<string, DefinedFunction>;
   /** Files read as configuration in the evaluations around this machine, and in itself. */
   readonly configs: Map<string, GrubConfig>;
   readonly problems: GrubMessage[] = [];
@@ -255,7 +279,7 @@ export class Machine {
   #define(node: FunctionNode): void {
     if (!this.functions.has(node.name) && this.functions.size >= this.limits.variablesMax) {
       this.report(`function ${quote(node.name)}: at most ${this.limits.variablesMax} functions are taken`);
-    } else this.functions.set(node.name, node);
+    } else this.functions.set(node.name, { node, inputs: this.#ambient });
   }
 
   async #list(statements: readonly StatementNode[]): Promise<number> {
@@ -342,8 +366,8 @@ export class Machine {
     return status;
   }
 
-  #expand(words: readonly WordNode[]): Promise<Tainted[]> {
-    return expandWords(words, {
+  async #expand(nodes: readonly WordNode[]): Promise<Tainted[]> {
+    const words = await expandWords(nodes, {
       variable: (name) => this.variables.get(name),
       parameters: this.parameters,
       wordsMax: this.limits.wordsMax,
@@ -351,6 +375,9 @@ export class Machine {
       devices: this.host.devices.map(({ name }) => name),
       list: (directory) => this.#names(directory),
     });
+    const characters = words.reduce((sum, { text }) => sum + text.length, 0);
+    this.budget.spend(words.length + Math.floor(characters / charactersPerStep));
+    return words;
   }
 
   async #names(directory: string): Promise<readonly string[]> {
@@ -367,14 +394,13 @@ export class Machine {
 
   async #command(statement: StatementNode & { kind: "command" }): Promise<number> {
     const words = await this.#expand(statement.words);
-    this.budget.spend(words.length);
     const invert = words[0]?.text === "!";
     const [name, ...rest] = invert ? words.slice(1) : words;
     if (name === undefined) {
       return invert ? this.fail(grubStatus.badArgument, '"!" is not followed by a command') : grubStatus.none;
     }
     const { block, place } = statement;
-    const found = findCommand(name.text) ?? this.functions.get(name.text);
+    const found = this.session.findCommand(name.text) ?? this.functions.get(name.text);
     if (found === undefined) return this.#assignment(name);
     // Only `menuentry` and `submenu` take a block; to every other command it is one more word.
     const own = "run" in found && found.block === true;
@@ -396,13 +422,13 @@ export class Machine {
     return grubStatus.none;
   }
 
-  async #callFunction(called: FunctionNode, words: readonly Tainted[]): Promise<number> {
+  async #callFunction({ node, inputs }: DefinedFunction, words: readonly Tainted[]): Promise<number> {
     const { parameters } = this;
     const loops = this.#activeLoops;
     this.parameters = words;
     this.#activeLoops = 0;
     try {
-      return await this.#list(called.body);
+      return await this.within(inputs, () => this.#list(node.body));
     } finally {
       this.#returning = false;
       this.#activeLoops = loops;

@@ -8,12 +8,18 @@ import { Console, openConsoles } from "../../../src/machine/consoles.ts";
 const scratch = mkdtempSync(join(tmpdir(), "slipway-console-"));
 afterAll(() => rmSync(scratch, { recursive: true }));
 
+/** Consoles stay open as long as the program runs. */
+const kept: Console[] = [];
+
 describe("openConsoles", () => {
   const opens = async (values: readonly string[], names: readonly string[]): Promise<void> => {
     const consoles = await openConsoles(values);
     expect(consoles.map((console) => console.name)).toEqual(names);
-    for (const console of consoles) await console.flush(1);
+    kept.push(...consoles);
   };
+  afterAll(async () => {
+    for (const console of kept) await console.flush(1);
+  });
   // /dev/null and /dev/full stand for lines that open everywhere.
   it("in the order of the command line, options dropped", () => opens(["null,115200n8", "zero"], ["null", "zero"]));
   it("each once", () => opens(["null", "null,9600"], ["null"]));

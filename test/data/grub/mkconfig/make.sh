@@ -38,7 +38,6 @@ mount --bind /mnt/grub.d /etc/grub.d
 : > /boot/initrd.img-6.1.0-21-amd64
 : > /boot/vmlinuz-6.1.0-18-amd64
 : > /boot/initrd.img-6.1.0-18-amd64
-[ -e /etc/default/grub ] || : # the defaults below come through the environment
 export LANG=en_US.UTF-8 GRUB_DISTRIBUTOR=Debian GRUB_DEFAULT=0 GRUB_TIMEOUT=5 GRUB_CMDLINE_LINUX_DEFAULT=quiet GRUB_CMDLINE_LINUX=
 grub-mkconfig -o /mnt/debian-12.cfg
 cp /mnt/debian-12.cfg "$out/debian-12.cfg"
