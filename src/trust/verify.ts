@@ -68,7 +68,7 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
 export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
   const { role, ref } = artifact;
   const reasons: string[] = [];
-  const checked = true;
+  let checked = true;
   for (const found of artifact.signatures) {
     if ("problem" in found) {
       reasons.push(`${found.path}: ${found.problem}`);
@@ -77,9 +77,10 @@ export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
     const { signature } = found;
     const key = policy.keys.find((k) => k.scheme === found.scheme && k.id === signature.keyId);
     if (key === undefined) reasons.push(`${found.path}: made with key ${signature.keyId}, which is not trusted`);
-    else if (artifact.content === null)
+    else if (artifact.content === null) {
+      checked = false;
       reasons.push(`${found.path}: not checked, another file of the entry is refused`);
-    else {
+    } else {
       const failure = signature.check(key, artifact.content);
       if (failure === null) return { role, ref, trusted: true, by: key.label, reason: null, checked: true };
       reasons.push(`${found.path}: ${failure}`);

@@ -239,6 +239,19 @@ describe("refused under enforce", () => {
     }
   });
 
+  it("what was not read, because something else is refused in any case, says nothing of its own", async () => {
+    const { "/board.dtb.minisig": _gone, ...files } = signed();
+    const verdict = await judged(files);
+    expect(reasonOf(verdict)).toBe('devicetree "/board.dtb" on vda1 refused: no signature');
+    expect(verdict.artifacts.filter((a) => !a.checked).map((a) => [a.ref.path, a.trusted, a.reason])).toEqual(
+      ["/vmlinuz", "/initrd-a", "/initrd-b"].map((path) => [
+        path,
+        false,
+        `${path}.minisig: not checked, another file of the entry is refused`,
+      ]),
+    );
+  });
+
   it("an entry whose options no configuration file authenticates", async () => {
     expect(reasonOf(await judged(signed(), { entry: whole({ configs: [] }) }))).toBe(
       "options refused: no configuration file authenticates them",

@@ -1,0 +1,41 @@
+import { existsSync } from "node:fs";
+import { describe, expect, it } from "vitest";
+import { mountKernelFilesystems } from "../../../src/boot/setup.ts";
+import { errno, SyscallError } from "../../../src/linux/errno.ts";
+import { fakeSystem } from "../../fakes/system.ts";
+
+/** What of it there is on the machine that runs the tests. */
+const expected = [
+  "mount securityfs /sys/kernel/security nosuid,nodev,noexec",
+  "mount efivarfs /sys/firmware/efi/efivars ro,nosuid,nodev,noexec",
+].filter((line) => existsSync(line.split(" ")[2] ?? ""));
+
+describe("mountKernelFilesystems", () => {
+  it("mounts harmlessly what the kernel offers, EFI variables read-only", () => {
+    const system = fakeSystem({ mount: () => {} });
+    expect(mountKernelFilesystems(system)).toEqual([]);
+    expect(system.log).toEqual(expected);
+  });
+  it("what is mounted already is no problem", () => {
+    const busy = fakeSystem({
+      mount: ({ source, target, type }) => {
+        throw new SyscallError("mount", [source, target, type], errno.EBUSY);
+      },
+    });
+    expect(mountKernelFilesystems(busy)).toEqual([]);
+  });
+  it("what fails is told, and the others are mounted", () => {
+    const failing = fakeSystem({
+      mount: ({ source, target, type }) => {
+        throw new SyscallError("mount", [source, target, type], 19);
+      },
+    });
+    expect(mountKernelFilesystems(failing)).toEqual(
+      expected.map((line) => {
+        const [, type, target] = line.split(" ");
+        return `mount("${type}", "${target}", "${type}"): ENODEV: no such device`;
+      }),
+    );
+    expect(failing.log).toEqual(expected);
+  });
+});
