@@ -50,7 +50,7 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
     await context.closeSources();
     await flushConsoles(report);
     report.mark("jump");
-    return execute(system, kernel);
+    return await execute(system, kernel);
   } catch (error) {
     return refuse(report, entry, error instanceof Error ? error.message : String(error));
   }

@@ -39,7 +39,8 @@ export class Report {
     } catch {
       // Before /dev is mounted, or without a log: what can be said is said on the consoles.
       this.close();
-      this.say(`${line}\n`);
+      if (this.consoles.length > 0) this.say(`${line}\n`);
+      else sayToStandardError(`${line}\n`);
     }
   }
 
@@ -59,4 +60,13 @@ export function oneLine(text: string): string {
     cut += character;
   }
   return `${cut}...`;
+}
+
+/** The console that the kernel gave to PID 1. */
+function sayToStandardError(text: string): void {
+  try {
+    writeSync(2, text);
+  } catch {
+    // There is nobody left to tell.
+  }
 }

@@ -3,6 +3,7 @@ import { existsSync } from "node:fs";
 import { printable } from "../formats/printable.ts";
 import type { System } from "../linux/system.ts";
 import type { Console } from "../machine/consoles.ts";
+import { withDeadline } from "../machine/deadline.ts";
 import { ConsoleLines } from "../ui/console-lines.ts";
 import { describeMenu } from "../ui/menu-text.ts";
 import type { Report } from "./report.ts";
@@ -16,6 +17,9 @@ export interface RescueOptions {
 
 const shellPath = "/bin/sh";
 const busyboxPath = "/bin/busybox";
+/** A dead medium must not keep the machine from rebooting. */
+const syncSecondsMax = 5;
+const notStarted = "the search has not started; reboot to begin again\n";
 
 /**
  * The state that PID 1 ends in when nothing boots or something unforeseen happened. It says why on every console, takes
@@ -52,15 +56,17 @@ export class Rescue {
     this.#entered = true;
     this.#report.say(`\nSlipway could not boot this machine: ${printable(reason)}\n`);
     this.#startTimer();
+    const seconds = this.#options.rebootAfterSeconds;
+    if (seconds > 0) this.#report.say(`It reboots when nobody has typed anything here for ${seconds} s.\n`);
     this.#report.say(this.#help());
     for (const console of this.#report.consoles) this.#serve(console);
   }
 
+  /** Begins the wait anew: somebody who typed something may have gone away since. */
   #startTimer(): void {
     const seconds = this.#options.rebootAfterSeconds;
-    if (seconds === 0) return;
-    this.#report.say(`It reboots in ${seconds} s unless something is typed here.\n`);
-    this.#timer = setTimeout(() => this.#reboot("restart"), seconds * 1000);
+    clearTimeout(this.#timer);
+    if (seconds > 0) this.#timer = setTimeout(() => void this.#reboot("restart"), seconds * 1000);
   }
 
   #help(): string {
@@ -80,7 +86,7 @@ export class Rescue {
 
   #serve(console: Console): void {
     const lines = new ConsoleLines(this.#system, console, (line) => {
-      clearTimeout(this.#timer);
+      this.#startTimer();
       this.#run(console, lines, line).catch((error: unknown) => {
         console.write(`${printable(error instanceof Error ? error.message : String(error))}\n`);
       });
@@ -91,17 +97,31 @@ export class Rescue {
   async #run(console: Console, lines: ConsoleLines, line: string): Promise<void> {
     const [command = "", argument = ""] = line.split(/\s+/);
     const session = this.#session();
-    if (command === "list")
-      console.write(session === null ? "the search has not started\n" : describeMenu(session.view));
-    else if (command === "boot") await this.#boot(console, session, argument);
-    else if (command === "retry") {
-      if (session === null) console.write("the search has not started; reboot to begin again\n");
-      else await session.retry();
-    } else if (command === "reboot") this.#reboot("restart");
-    else if (command === "poweroff") this.#reboot("power-off");
-    else if (command === "shell" && this.#shellAllowed()) await this.#shell(console, lines);
-    else if (command === "shell") console.write("no shell: rescue.shell is false, or the image holds no /bin/sh\n");
-    else if (command !== "") console.write(`${JSON.stringify(command)} is no command.\n${this.#help()}`);
+    switch (command) {
+      case "":
+        break;
+      case "list":
+        console.write(session === null ? notStarted : describeMenu(session.view));
+        break;
+      case "boot":
+        await this.#boot(console, session, argument);
+        break;
+      case "retry":
+        if (session === null) console.write(notStarted);
+        else await session.retry();
+        break;
+      case "shell":
+        await this.#shell(console, lines);
+        break;
+      case "reboot":
+        await this.#reboot("restart");
+        break;
+      case "poweroff":
+        await this.#reboot("power-off");
+        break;
+      default:
+        console.write(`${JSON.stringify(command)} is no command.\n${this.#help()}`);
+    }
     console.write("slipway> ");
   }
 
@@ -112,9 +132,9 @@ export class Rescue {
     else console.write(`not booted: ${printable(await session.boot(entry))}\n`);
   }
 
-  #reboot(kind: "restart" | "power-off"): void {
+  async #reboot(kind: "restart" | "power-off"): Promise<void> {
     try {
-      this.#system.sync();
+      await withDeadline(this.#system.sync(), syncSecondsMax, "sync").catch(() => {});
       this.#system.reboot(kind);
     } catch (error) {
       this.#report.failure(`reboot: ${error instanceof Error ? error.message : String(error)}`);
@@ -122,12 +142,18 @@ export class Rescue {
   }
 
   async #shell(console: Console, lines: ConsoleLines): Promise<void> {
+    if (!this.#shellAllowed()) {
+      console.write("no shell: rescue.shell is false, or the image holds no /bin/sh\n");
+      return;
+    }
     lines.pause();
+    clearTimeout(this.#timer);
     try {
       await runShell(console, this.#own);
     } finally {
       await console.reopen();
       lines.resume();
+      this.#startTimer();
     }
   }
 }

@@ -16,7 +16,9 @@ export async function main(): Promise<void> {
   }
   // A reader that went away (`slipway list | head`) is no failure of ours; a full disk is one.
   process.stdout.on("error", (error: NodeJS.ErrnoException) => process.exit(error.code === "EPIPE" ? 0 : 1));
-  process.exitCode = await runChoice(choice);
+  const code = await runChoice(choice);
+  // What was said goes out first; but a read of a dead disk that never returns must not keep the program.
+  process.stdout.write("", () => process.stderr.write("", () => process.exit(code)));
 }
 
 async function runChoice(choice: Exclude<Choice, { kind: "init" }>): Promise<number> {

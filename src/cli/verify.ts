@@ -59,7 +59,7 @@ ${rootUsage}
     if (roots.length > 0 || positionals.some((word) => !isFile(word))) {
       await using result = await survey(config, roots);
       for (const word of positionals) results.push(...(await verifyWord(result, word, policy)));
-    } else for (const word of positionals) results.push(await verifyFile(word, policy));
+    } else for (const word of positionals) results.push(await verifyFile(word, policy, config.limits.initrdBytesMax));
     if (values.json === true) process.stdout.write(`${JSON.stringify(verifyJson(results), null, 2)}\n`);
     else process.stdout.write(results.map(describeResult).join(""));
     return results.every((result) => result.trusted) ? 0 : exitRefused;
@@ -73,7 +73,7 @@ function isFile(word: string): boolean {
 async function verifyWord(result: Survey, word: string, policy: Policy): Promise<Result[]> {
   const entries = findEntries(result, word);
   if (entries.length === 0) {
-    if (isFile(word)) return [await verifyFile(word, policy)];
+    if (isFile(word)) return [await verifyFile(word, policy, result.config.limits.initrdBytesMax)];
     throw new Error(
       `verify ${JSON.stringify(word)}: neither an entry nor a file; "slipway list" shows the entries' ids`,
     );
@@ -100,13 +100,13 @@ async function verifyWord(result: Survey, word: string, policy: Policy): Promise
 
 const fileTimeoutSeconds = 60;
 
-async function verifyFile(path: string, policy: Policy): Promise<Result> {
+async function verifyFile(path: string, policy: Policy, bytesMax: number): Promise<Result> {
   const full = resolve(path);
   const [root] = parseRoots([dirname(full)]);
   if (root === undefined) throw new Error(`verify ${JSON.stringify(path)}: no directory`);
   const source: FileSource = openRoot(root, fileTimeoutSeconds);
   try {
-    using artifact = await readFileArtifact(nativeSystem(), source, `/${basename(full)}`, policy);
+    using artifact = await readFileArtifact(nativeSystem(), source, `/${basename(full)}`, policy, bytesMax);
     const verdict = judge(artifact.artifact, policy);
     return { subject: path, kind: "file", trusted: verdict.trusted, artifacts: [verdict], problem: null };
   } finally {

@@ -1,9 +1,12 @@
-import { closeSync, constants, fstatSync } from "node:fs";
-import { type FileHandle, lstat, open, readdir, readlink } from "node:fs/promises";
+import { close, closeSync, constants, fstatSync } from "node:fs";
+import { type FileHandle, lstat, open, opendir, readlink } from "node:fs/promises";
+import { promisify } from "node:util";
 import { errno, SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "../machine/deadline.ts";
 import { type FileSource, type FileStat, type OpenFile, SourceError, type VolumeFacts } from "./source.ts";
+
+const closeDescriptor = promisify(close);
 
 /** Links followed for one path, as many as Linux follows (MAXSYMLINKS). */
 const linksMax = 40;
@@ -60,9 +63,8 @@ export class DirectorySource implements FileSource {
   async list(path: string): Promise<readonly string[]> {
     const real = await this.realPath(path);
     if (real === null) return [];
-    const names = await this.#ask("list", path, readdir(this.#fullPath(real)));
-    if (names.length > namesMax)
-      throw this.#error("list", path, `${names.length} names, at most ${namesMax} are taken`);
+    const names = await this.#ask("list", path, readNames(this.#fullPath(real)));
+    if (names.length > namesMax) throw this.#error("list", path, `more than ${namesMax} names`);
     return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
 
@@ -123,7 +125,8 @@ export class DirectorySource implements FileSource {
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
-    closeSync(this.#rootFd);
+    // Unmounting waits for what is under way on a device that may be dead.
+    await withDeadline(closeDescriptor(this.#rootFd), this.#timeoutSeconds, "close").catch(() => {});
   }
 
   /** What stands at a path whose parent is known to hold no links; null when nothing does. */
@@ -160,6 +163,16 @@ export class DirectorySource implements FileSource {
   #error(action: string, path: string, detail: string, cause?: unknown): SourceError {
     return new SourceError(`${action} ${JSON.stringify(path)} on ${this.volume.name}: ${detail}`, { cause });
   }
+}
+
+/** The names in a directory, one more than the limit at most: a hostile directory is not read to its end. */
+async function readNames(directory: string): Promise<string[]> {
+  const names: string[] = [];
+  for await (const { name } of await opendir(directory)) {
+    names.push(name);
+    if (names.length > namesMax) break;
+  }
+  return names;
 }
 
 function components(path: string): string[] {

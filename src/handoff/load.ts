@@ -24,7 +24,9 @@ export async function load(system: System, boot: VerifiedBoot, options: LoadOpti
   const commandLine = targetCommandLine(boot.entry, options.bootImage);
   preflight(system, boot, commandLine, options.architecture);
   try {
-    await system.kexecFileLoad({ kernelFd: boot.kernel.fd, initrdFd: boot.initrd?.fd ?? null, commandLine });
+    // The kernel takes no empty file for an initrd.
+    const initrd = boot.initrd !== null && boot.initrd.size > 0 ? boot.initrd : null;
+    await system.kexecFileLoad({ kernelFd: boot.kernel.fd, initrdFd: initrd?.fd ?? null, commandLine });
   } catch (error) {
     throw explain(error);
   }

@@ -1,4 +1,4 @@
-import { closeSync, constants, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readSync } from "node:fs";
 import { errno, SyscallError } from "./errno.ts";
 import { Libc } from "./libc.ts";
 import type {
@@ -36,6 +36,13 @@ const AT_EMPTY_PATH = 0x1000;
 
 // linux/fs.h: _IO(0x12, 93)
 const BLKROSET = 0x125d;
+
+// linux/loop.h
+const LOOP_CONFIGURE = 0x4c0a;
+const LOOP_CTL_GET_FREE = 0x4c82;
+const LO_FLAGS_READ_ONLY = 1;
+const LO_FLAGS_AUTOCLEAR = 4;
+const loopAttemptsMax = 16;
 
 // linux/openat2.h
 const RESOLVE_NO_MAGICLINKS = 2;
@@ -95,14 +102,15 @@ function createSystem(libc: Libc): System {
     mapFile: (fd, length) => mapFile(libc, fd, length),
     mount: (request) => mount(libc, request),
     openFilesystem: (request) => openFilesystem(libc, request),
-    forbidWrites: (device) => forbidWrites(libc, device),
+    forbidWrites: (fd) => forbidWrites(libc, fd),
+    attachReadOnlyLoop: (fd) => attachReadOnlyLoop(libc, fd),
     cloneMount: (path) => cloneMount(libc, path),
     openBeneath: (rootFd, path) => openBeneath(libc, rootFd, path),
     loadModule: (fd, path, parameters) => loadModule(libc, fd, path, parameters),
     openUeventSocket: () => openUeventSocket(libc),
     watchReadable: (fd, onReadable) => watchReadable(libc, fd, onReadable),
     kexecFileLoad: (request) => kexecFileLoad(libc, request),
-    sync: () => void libc.call("sync", [], []),
+    sync: async () => void (await libc.callAsync("sync", [], [])),
     reboot: (kind) => void libc.call("reboot", [rebootCommands[kind]], [kind]),
     reapOrphans: (own) => reapOrphans(libc, own),
   };
@@ -188,15 +196,38 @@ function contextMessages(context: number): string {
   return messages.join("; ");
 }
 
-function forbidWrites(libc: Libc, device: string): void {
-  const fd = openSync(device, constants.O_RDONLY | constants.O_NONBLOCK);
+function forbidWrites(libc: Libc, fd: number): void {
+  const readOnly = Buffer.alloc(4);
+  readOnly.writeInt32LE(1);
+  libc.call("ioctl", [fd, BLKROSET, readOnly], [fd, "BLKROSET"]);
+}
+
+function attachReadOnlyLoop(libc: Libc, fd: number): { node: string; fd: number } {
+  const control = openSync("/dev/loop-control", "r+");
   try {
-    const readOnly = Buffer.alloc(4);
-    readOnly.writeInt32LE(1);
-    libc.call("ioctl", [fd, BLKROSET, readOnly], [device, "BLKROSET"]);
+    // Another program may take the free number first.
+    for (let attempt = 1; ; attempt++) {
+      const number = libc.call("ioctl", [control, LOOP_CTL_GET_FREE, null], ["LOOP_CTL_GET_FREE"]);
+      const node = `/dev/loop${number}`;
+      const loop = openSync(node, "r");
+      const failure = libc.tryCall("ioctl", [loop, LOOP_CONFIGURE, loopConfig(fd)]);
+      if (failure >= 0) return { node, fd: loop };
+      closeSync(loop);
+      if (failure !== -errno.EBUSY || attempt === loopAttemptsMax) {
+        throw new SyscallError("ioctl", [node, "LOOP_CONFIGURE"], -failure);
+      }
+    }
   } finally {
-    closeSync(fd);
+    closeSync(control);
   }
+}
+
+/** struct loop_config: fd, block size, struct loop_info64 (232 bytes, its flags at 52), 64 bytes reserved. */
+function loopConfig(fd: number): Buffer {
+  const config = Buffer.alloc(304);
+  config.writeUInt32LE(fd, 0);
+  config.writeUInt32LE(LO_FLAGS_READ_ONLY | LO_FLAGS_AUTOCLEAR, 8 + 52);
+  return config;
 }
 
 async function cloneMount(libc: Libc, path: string): Promise<number> {
@@ -294,8 +325,9 @@ class NetlinkUevents implements UeventSocket {
       ]);
       if (length === -errno.EAGAIN) await this.#readable();
       else if (length === -errno.EINTR) continue;
-      // ENOBUFS says that the queue overflowed; any other error is treated alike: the listener looks for itself.
-      else if (length < 0 || length > this.#message.length) return null;
+      // The queue overflowed, or a message is longer than any: the listener looks for itself.
+      else if (length === -errno.ENOBUFS || length > this.#message.length) return null;
+      else if (length < 0) throw new SyscallError("recvfrom", ["NETLINK_KOBJECT_UEVENT"], -length);
       // Only the kernel (port 0) speaks of devices.
       else if (this.#sender.readUInt32LE(4) === 0) return Uint8Array.from(this.#message.subarray(0, length));
     }

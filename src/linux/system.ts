@@ -65,21 +65,30 @@ export interface System {
    * root. Closing it unmounts.
    */
   openFilesystem(request: FilesystemRequest): Promise<number>;
-  /** Has the kernel refuse every write to a block device until it is told otherwise (ioctl(2) BLKROSET). */
-  forbidWrites(device: string): void;
+  /** Has the kernel refuse every write to an open block device until it is told otherwise (ioctl(2) BLKROSET). */
+  forbidWrites(fd: number): void;
+  /**
+   * A loop device over an open block device or file that refuses every write, whatever is done with it (loop(4)). It goes
+   * when the returned descriptor is closed and nothing is mounted from it.
+   */
+  attachReadOnlyLoop(fd: number): { readonly node: string; readonly fd: number };
   /** A private read-only view of what is mounted at `path`, without the mounts below it (open_tree(2), mount_setattr(2)). */
   cloneMount(path: string): Promise<number>;
   /** Opens a file below a directory; links and anything that leaves the directory are refused (openat2(2)). */
   openBeneath(rootFd: number, path: string): Promise<number>;
 
-  /** Loads a kernel module (finit_module(2)); one that is already loaded is no error. */
+  /**
+   * Loads a kernel module (finit_module(2)); one that is already loaded is no error. Unless `parameters` say
+   * `async_probe`, it also waits for every device that the kernel is bringing up at that time.
+   */
   loadModule(fd: number, path: string, parameters: string): Promise<void>;
   openUeventSocket(): UeventSocket;
   /** Calls back each time a non-blocking descriptor (socket, terminal) can be read without waiting, until closed. */
   watchReadable(fd: number, onReadable: () => void): Watch;
 
   kexecFileLoad(request: KexecFileRequest): Promise<void>;
-  sync(): void;
+  /** Waits until everything written is on its medium; a dead medium holds it up. */
+  sync(): Promise<void>;
   /** Does not return when it succeeds. */
   reboot(kind: RebootKind): void;
 

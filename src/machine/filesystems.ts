@@ -1,4 +1,7 @@
-/** How a filesystem is mounted so that not one byte of the device changes, and what it needs loaded. */
+/**
+ * How a filesystem is mounted, and what it needs loaded. Some drivers write although they are told `ro` (ext4 and f2fs
+ * clean up orphaned inodes): it is the device that has to refuse, see `mounts.ts`.
+ */
 export interface FilesystemSupport {
   /** As superblock probes and the kernel name it. */
   readonly type: string;
@@ -6,8 +9,6 @@ export interface FilesystemSupport {
   readonly modules: readonly string[];
   /** Mount options beside `ro`: no journal or log is replayed (Documentation/filesystems). */
   readonly options: readonly (readonly [name: string, value: string | null])[];
-  /** Whether its driver may write although it was asked to mount read-only; only a device that refuses writes is safe then. */
-  readonly writesWhenReadOnly?: boolean;
   /** The driver to name in the mount call where it differs from `type`. */
   readonly driver?: string;
 }
@@ -39,7 +40,7 @@ export const filesystems: readonly FilesystemSupport[] = [
   { type: "iso9660", modules: ["isofs"], options: [] },
   { type: "squashfs", modules: ["squashfs"], options: [] },
   { type: "erofs", modules: ["erofs"], options: [] },
-  { type: "f2fs", modules: ["crypto-crc32", "f2fs"], options: [["norecovery", null]], writesWhenReadOnly: true },
+  { type: "f2fs", modules: ["crypto-crc32", "f2fs"], options: [["norecovery", null]] },
 ];
 
 export function filesystemSupport(type: string): FilesystemSupport | null {

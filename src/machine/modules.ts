@@ -5,6 +5,18 @@ import { SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "./deadline.ts";
 
+/** drivers/base: the module's devices are brought up side by side, and loading it waits for none. */
+const asynchronously = "async_probe=1";
+
+/**
+ * Drivers that bring up one device after the other and read its partition table while they do: a disk that hangs would
+ * keep the next ones away. The other drivers of disks do this side by side by themselves.
+ */
+const probesInTurn: readonly string[] = ["virtio_blk"];
+
+/** Small modules that filesystems need in any case, to be loaded for the wait that loading brings. */
+const waitingModules: readonly string[] = ["nls_ascii", "nls_utf8", "nls_iso8859_1", "nls_cp437"];
+
 /**
  * Loads kernel modules from `/lib/modules/RELEASE`, each once, dependencies first, different ones side by side. A module
  * that cannot be loaded costs itself: the failure is kept in {@link ModuleLoader.problems} and the others go on.
@@ -40,17 +52,24 @@ export class ModuleLoader {
     return new ModuleLoader(system, directory, index, timeoutSeconds);
   }
 
-  /** Loads a module by name or alias with all that it needs; nothing happens when the kernel has it built in or the image lacks it. */
+  /**
+   * Loads a module that drives no device, by name or alias, with all that it needs; nothing happens when the kernel has it
+   * built in or the image lacks it. Devices that are being brought up, or hang while they are, are not waited for.
+   */
   async load(name: string): Promise<void> {
     const names = this.#index.has(name) ? [name] : this.#index.modulesFor(name);
-    await Promise.all(names.map((n) => this.#loadInOrder(n)));
+    await Promise.all(names.map((n) => this.#loadInOrder(n, asynchronously)));
   }
 
   /** Loads the drivers of a device; an alias that was seen before costs nothing. */
   async loadForDevice(modalias: string): Promise<void> {
     if (this.#seenAliases.has(modalias)) return;
     this.#seenAliases.add(modalias);
-    await Promise.all(this.#index.modulesFor(modalias).map((name) => this.#loadInOrder(name)));
+    await Promise.all(
+      this.#index
+        .modulesFor(modalias)
+        .map((name) => this.#loadInOrder(name, probesInTurn.includes(name) ? asynchronously : "")),
+    );
   }
 
   /**
@@ -61,21 +80,29 @@ export class ModuleLoader {
     const roundsMax = 32;
     for (let round = 0; round < roundsMax; round++) {
       const fresh = deviceAliases(sysfs).filter((alias) => !this.#seenAliases.has(alias));
-      if (fresh.length === 0) return;
+      if (fresh.length === 0) return this.#awaitDevices();
       await Promise.all(fresh.map((alias) => this.loadForDevice(alias)));
     }
     this.problems.push(`cold plug: devices kept appearing after ${roundsMax} rounds; further ones come as events`);
   }
 
-  async #loadInOrder(name: string): Promise<void> {
-    for (const step of this.#index.loadPlan(name)) await this.#loadFile(step.path, step.required);
+  /** Loads a module that was not loaded so far, which makes the kernel wait for all devices that it is bringing up. */
+  async #awaitDevices(): Promise<void> {
+    const path = waitingModules
+      .map((name) => this.#index.path(name))
+      .find((candidate) => candidate !== null && !this.#loads.has(candidate));
+    if (path !== undefined && path !== null) await this.#loadFile(path, true, "");
+  }
+
+  async #loadInOrder(name: string, parameters: string): Promise<void> {
+    for (const step of this.#index.loadPlan(name)) await this.#loadFile(step.path, step.required, parameters);
   }
 
   /** @param required false for a soft dependency: a driver for a processor feature that is not there refuses to load */
-  #loadFile(path: string, required: boolean): Promise<void> {
+  #loadFile(path: string, required: boolean, parameters: string): Promise<void> {
     const known = this.#loads.get(path);
     if (known !== undefined) return known;
-    const load = withDeadline(this.#insert(path), this.#timeoutSeconds, `load module ${path}`).catch(
+    const load = withDeadline(this.#insert(path, parameters), this.#timeoutSeconds, `load module ${path}`).catch(
       (error: unknown) => {
         // A driver that finds no device of its kind refuses to load; that is an answer, not a failure.
         const absent = error instanceof SyscallError && error.code === "ENODEV";
@@ -86,9 +113,9 @@ export class ModuleLoader {
     return load;
   }
 
-  async #insert(path: string): Promise<void> {
+  async #insert(path: string, parameters: string): Promise<void> {
     await using file = await open(`${this.#directory}/${path}`, "r");
-    await this.#system.loadModule(file.fd, path, "");
+    await this.#system.loadModule(file.fd, path, parameters);
   }
 }
 

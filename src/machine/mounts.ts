@@ -1,19 +1,20 @@
-import { closeSync } from "node:fs";
-import { readFile } from "node:fs/promises";
+import { closeSync, constants } from "node:fs";
+import { open, readFile } from "node:fs/promises";
 import type { System } from "../linux/system.ts";
 import { withDeadline } from "./deadline.ts";
-import { filesystemSupport } from "./filesystems.ts";
+import { type FilesystemSupport, filesystemSupport } from "./filesystems.ts";
 import type { ModuleLoader } from "./modules.ts";
 import type { Volume } from "./volumes.ts";
 
 /**
  * Opens a volume's root directory for reading, without changing a byte of it: read-only, no journal replay, attached to no
- * directory of the machine. Closing the descriptor unmounts.
+ * directory of the machine, and from a device that refuses writes. Closing the descriptor unmounts.
  *
  * A volume that the running system has mounted already is seen through a private read-only clone of that mount.
  *
  * @param modules loads the filesystem's driver, for PID 1, which has the devices to itself and makes them read-only; null
- *   on a live machine, whose kernel loads drivers by itself and whose devices are not ours to change
+ *   on a live machine, whose kernel loads drivers by itself and whose devices are not ours to change: there a read-only
+ *   loop device stands between
  */
 export async function openVolume(
   system: System,
@@ -21,26 +22,31 @@ export async function openVolume(
   volume: Volume,
   timeoutSeconds: number,
 ): Promise<number> {
+  const { node, devno } = volume.device;
   const type = volume.superblock?.type ?? "none";
   const support = filesystemSupport(type);
-  if (support === null) throw new Error(`mount ${volume.device.node}: Slipway does not read ${type}`);
-  const mountPoint = await currentMountPoint(volume.device.devno);
+  if (support === null) throw new Error(`mount ${node}: Slipway does not read ${type}`);
   const opening = async (): Promise<number> => {
+    const mountPoint = await currentMountPoint(devno);
     if (mountPoint !== null) return system.cloneMount(mountPoint);
+    for (const module of modules === null ? [] : support.modules) await modules?.load(module);
+    await using device = await open(node, constants.O_RDONLY | constants.O_NONBLOCK);
     if (modules !== null) {
-      for (const module of support.modules) await modules.load(module);
-      // Whatever a filesystem's driver means by read-only, the device does not change.
-      system.forbidWrites(volume.device.node);
-    } else if (support.writesWhenReadOnly === true) {
-      throw new Error(`mount ${volume.device.node}: not mounted now, and the driver of ${type} could write to it`);
+      system.forbidWrites(device.fd);
+      return mountFrom(system, support, node);
     }
-    return system.openFilesystem({
-      type: support.driver ?? support.type,
-      source: volume.device.node,
-      options: support.options,
-    });
+    const loop = system.attachReadOnlyLoop(device.fd);
+    try {
+      return await mountFrom(system, support, loop.node);
+    } finally {
+      closeSync(loop.fd);
+    }
   };
-  return withDeadline(opening(), timeoutSeconds, `mount ${volume.device.node}`, closeSync);
+  return withDeadline(opening(), timeoutSeconds, `mount ${node}`, closeSync);
+}
+
+function mountFrom(system: System, support: FilesystemSupport, node: string): Promise<number> {
+  return system.openFilesystem({ type: support.driver ?? support.type, source: node, options: support.options });
 }
 
 /** Where the root of a device's filesystem is mounted now; null when it is not. */
@@ -55,13 +61,12 @@ async function currentMountPoint(devno: string): Promise<string | null> {
  * Sample line: `36 35 98:0 / /mnt/two\040words rw,noatime master:1 - ext3 /dev/root rw,errors=continue`
  */
 export function findMountPoint(table: string, devno: string): string | null {
-  for (const line of table.split("\n")) {
-    const [, , device, root, mountPoint] = line.split(" ");
-    if (device === devno && root === "/" && mountPoint !== undefined) {
-      return mountPoint.replace(/\\([0-7]{3})/g, (_all, octal: string) =>
-        String.fromCharCode(Number.parseInt(octal, 8)),
-      );
-    }
+  const mounts = table.split("\n").map((line) => line.split(" "));
+  for (const [index, [, , device, root, mountPoint]] of mounts.entries()) {
+    if (device !== devno || root !== "/" || mountPoint === undefined) continue;
+    // What was mounted over it later is what the path leads to.
+    if (mounts.slice(index + 1).some((later) => later[4] === mountPoint)) continue;
+    return mountPoint.replace(/\\([0-7]{3})/g, (_all, octal: string) => String.fromCharCode(Number.parseInt(octal, 8)));
   }
   return null;
 }

@@ -5,7 +5,7 @@ import type { ReadAt } from "../formats/read-at.ts";
 import { probeSuperblock } from "../formats/superblock/table.ts";
 import type { PartitionFacts, SuperblockFacts } from "../formats/volume-facts.ts";
 import type { BlockDevice } from "./block-devices.ts";
-import { withDeadline } from "./deadline.ts";
+import { DeadlineError, withDeadline } from "./deadline.ts";
 
 /** A block device with what its own bytes and the partition table say of it. */
 export interface Volume {
@@ -31,10 +31,12 @@ export interface ProbedVolumes {
  */
 export async function probeVolumes(devices: readonly BlockDevice[], timeoutSeconds: number): Promise<ProbedVolumes> {
   const problems: DeviceProblem[] = [];
+  const silent = new Set<string>();
   const guarded = async <T>(device: BlockDevice, work: Promise<T>): Promise<T | null> => {
     try {
       return await withDeadline(work, timeoutSeconds, `read ${device.node}`);
     } catch (error) {
+      if (error instanceof DeadlineError) silent.add(device.name);
       problems.push({ device: device.name, reason: describeFailure(device, error) });
       return null;
     }
@@ -57,6 +59,8 @@ export async function probeVolumes(devices: readonly BlockDevice[], timeoutSecon
       .filter((device) => device.partition !== null || !partitioned.has(device.name))
       .map(async (device): Promise<Volume> => {
         const partition = tables.get(device.disk)?.find((facts) => facts.number === device.partition) ?? null;
+        // Each read of a disk that does not answer would hold a thread that another disk needs.
+        if (silent.has(device.disk)) return { device, partition, superblock: null };
         return { device, partition, superblock: await guarded(device, readSuperblock(device)) };
       }),
   );

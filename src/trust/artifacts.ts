@@ -347,10 +347,13 @@ export async function readFileArtifact(
   source: FileSource,
   path: string,
   policy: Policy,
+  bytesMax: number,
 ): Promise<FileArtifact> {
   const ref = { volume: source.volume.name, path };
   const stat = await source.stat(path);
   if (stat?.type !== "file") throw new ArtifactError(`${describeRef(ref)}: a regular file expected`);
+  if (stat.size > bytesMax)
+    throw new ArtifactError(`${describeRef(ref)}: ${stat.size} bytes, at most ${bytesMax} are taken`);
   const signatures = await readSignatures(source, path, policy);
   const keeper = new DisposableStack();
   try {

@@ -5,6 +5,8 @@ import type { Console } from "../machine/consoles.ts";
 /** Longest line that is taken from a console, in characters; the rest of a longer one is dropped. */
 const lineCharactersMax = 256;
 const readBytes = 1024;
+/** Ends of input in a row before a console is given up. */
+const endsMax = 16;
 
 /**
  * Reads lines typed at a console, as the terminal's own line editing hands them over. It has an open file of its own:
@@ -16,6 +18,7 @@ export class ConsoleLines {
   readonly #onLine: (line: string) => void;
   #open: { readonly fd: number; readonly watch: Watch } | null = null;
   #pending = "";
+  #ends = 0;
 
   constructor(system: System, console: Console, onLine: (line: string) => void) {
     this.#system = system;
@@ -42,12 +45,21 @@ export class ConsoleLines {
     const buffer = Buffer.alloc(readBytes);
     try {
       const length = readSync(fd, buffer);
-      if (length === 0) this.pause();
-      else this.#take(buffer.subarray(0, length).toString("latin1"));
+      if (length === 0) this.#reopen();
+      else {
+        this.#ends = 0;
+        this.#take(buffer.subarray(0, length).toString("latin1"));
+      }
     } catch (error) {
       // A console that fails is silent from then on.
       if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) this.pause();
     }
+  }
+
+  /** An end of input is a typed ^D, or a line that was hung up; a console with nothing but ends is no terminal. */
+  #reopen(): void {
+    this.pause();
+    if (++this.#ends <= endsMax) this.resume();
   }
 
   #take(text: string): void {

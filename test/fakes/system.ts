@@ -24,12 +24,13 @@ export function fakeSystem(own: Partial<System> = {}): FakeSystem {
     mount: () => refuse("mount"),
     openFilesystem: async () => refuse("openFilesystem"),
     forbidWrites: () => refuse("forbidWrites"),
+    attachReadOnlyLoop: () => refuse("attachReadOnlyLoop"),
     cloneMount: async () => refuse("cloneMount"),
     loadModule: async () => refuse("loadModule"),
     openUeventSocket: () => refuse("openUeventSocket"),
     watchReadable: () => refuse("watchReadable"),
     kexecFileLoad: async () => refuse("kexecFileLoad"),
-    sync: () => refuse("sync"),
+    sync: async () => refuse("sync"),
     reboot: () => refuse("reboot"),
     reapOrphans: () => refuse("reapOrphans"),
     ...own,
@@ -53,9 +54,9 @@ export function fakeSystem(own: Partial<System> = {}): FakeSystem {
       log.push(`kexecFileLoad ${request.initrdFd === null ? "alone" : "with initrd"}: ${request.commandLine}`);
       await base.kexecFileLoad(request);
     },
-    sync() {
+    async sync() {
       log.push("sync");
-      base.sync();
+      await base.sync();
     },
     reboot(kind) {
       log.push(`reboot ${kind}`);

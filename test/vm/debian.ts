@@ -24,6 +24,8 @@ const suite = "bookworm";
 const packages = [
   ...["systemd-sysv", "udev", "kmod", "login", "passwd", "util-linux", "e2fsprogs"],
   ...["linux-image-cloud-amd64", "initramfs-tools", "zstd", "grub-common", "grub2-common"],
+  // What the executable needs on a live system.
+  ...["libatomic1", "libstdc++6"],
 ];
 const rootUuid = "5c1b5e0f-6f1b-4c3a-9d53-7a2f0e4ad101";
 const espUuid = "D3B1-A402";
@@ -180,7 +182,11 @@ async function makeGrubConfig(directory: string): Promise<void> {
  * Commands of debugfs(8) on the root filesystem inside the disk image; files of the host are named from the image's
  * directory. debugfs reports failures on its standard error only.
  */
-async function debugfs(disk: string, commands: readonly string[], mode: "read" | "write" = "read"): Promise<string> {
+export async function debugfs(
+  disk: string,
+  commands: readonly string[],
+  mode: "read" | "write" = "read",
+): Promise<string> {
   const words = [...(mode === "write" ? ["-w"] : []), "-f", "-", `${disk}?offset=${rootOffsetBytes}`];
   const said = await runCommand("sh", ["-c", 'debugfs "$@" 2>&1', "sh", ...words], {
     cwd: path.dirname(disk),

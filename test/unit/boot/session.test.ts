@@ -89,7 +89,7 @@ async function bench(options: BenchOptions): Promise<Bench> {
   const report = new FakeReport();
   const system = fakeSystem({
     kexecFileLoad: async () => options.onLoad?.(sources),
-    sync: () => {},
+    sync: async () => {},
     // The real one does not come back.
     reboot: () => {
       throw new Error("jumped");

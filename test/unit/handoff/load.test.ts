@@ -179,8 +179,8 @@ describe("what the kernel's refusals mean", () => {
 });
 
 describe("execute", () => {
-  it("returns only by throwing", async () => {
-    const system = fakeSystem({ kexecFileLoad: async () => {}, sync: () => {}, reboot: () => {} });
+  it("returns only by rejecting", async () => {
+    const system = fakeSystem({ kexecFileLoad: async () => {}, sync: async () => {}, reboot: () => {} });
     using artifacts = await readArtifacts({
       system,
       sources: [memorySource("vda1", { "/vmlinuz": bzImageHead() })],
@@ -192,7 +192,7 @@ describe("execute", () => {
     const verdict = verify(artifacts, { mode: "off", keys: [] });
     if (!verdict.ok) throw new Error(verdict.reason);
     const kernel = await load(system, verdict.boot, { bootImage: true, architecture: "x86_64" });
-    expect(() => execute(system, kernel)).toThrow(
+    await expect(execute(system, kernel)).rejects.toThrow(
       'reboot(LINUX_REBOOT_CMD_KEXEC) returned; the command line was "quiet"',
     );
     expect(system.log.at(-1)).toBe("reboot kexec");

@@ -1,4 +1,4 @@
-import { fstatSync } from "node:fs";
+import { fstatSync, openSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import { nativeSystem } from "../../../src/linux/native.ts";
 import { DeadlineError, withDeadline } from "../../../src/machine/deadline.ts";
@@ -21,6 +21,8 @@ describe("findMountPoint", () => {
   it("numbers are compared whole", () => finds("254:10", "/ten"));
   it("a mounted directory is not the whole", () => finds("98:0", null));
   it("not mounted", () => finds("254:2", null));
+  it("a mount that another one covers is not seen at its path", () =>
+    expect(findMountPoint(`${table}44 1 254:99 / /ten rw - ext4 /dev/x rw\n`, "254:10")).toBeNull());
   it("an empty table", () => expect(findMountPoint("", "254:1")).toBeNull());
 });
 
@@ -92,7 +94,8 @@ describe("openVolume", () => {
   const volume = (type: string): Volume => ({
     device: {
       name: "vdz1",
-      node: "/dev/vdz1",
+      // It is opened, and then only handed to the fake kernel.
+      node: "/dev/null",
       sizeBytes: 1n << 20n,
       sectorBytes: 512,
       disk: "vdz",
@@ -104,29 +107,41 @@ describe("openVolume", () => {
     superblock: { type, usage: "filesystem", uuid: null, label: null },
   });
 
+  const readOnlyLoop = (): { node: string; fd: number } => ({ node: "/dev/loop7", fd: openSync("/dev/null", "r") });
+
   it("asks for the driver that never replays a journal", async () => {
     const requests: unknown[] = [];
     const system = fakeSystem({
+      attachReadOnlyLoop: readOnlyLoop,
       openFilesystem: async (request) => {
         requests.push(request);
         return 42;
       },
     });
     expect(await openVolume(system, null, volume("ext3"), 1)).toBe(42);
-    expect(requests).toEqual([{ type: "ext4", source: "/dev/vdz1", options: [["noload", null]] }]);
+    expect(requests).toEqual([{ type: "ext4", source: "/dev/loop7", options: [["noload", null]] }]);
+  });
+
+  it("mounts nothing on a live machine that has no loop device to stand between", async () => {
+    const system = fakeSystem({
+      attachReadOnlyLoop: () => {
+        throw new Error("no loop device");
+      },
+    });
+    await expect(openVolume(system, null, volume("ext4"), 1)).rejects.toThrow("no loop device");
   });
 
   it("refuses what it does not read", async () => {
     await expect(openVolume(fakeSystem(), null, volume("ntfs"), 1)).rejects.toThrow(
-      "mount /dev/vdz1: Slipway does not read ntfs",
+      "mount /dev/null: Slipway does not read ntfs",
     );
   });
 
   it("a mount that comes too late is let go", async () => {
     const { promise, resolve } = Promise.withResolvers<number>();
-    const system = fakeSystem({ openFilesystem: () => promise });
+    const system = fakeSystem({ attachReadOnlyLoop: readOnlyLoop, openFilesystem: () => promise });
     await expect(openVolume(system, null, volume("vfat"), 0.01)).rejects.toThrow(
-      "mount /dev/vdz1: no answer within 0.01 s",
+      "mount /dev/null: no answer within 0.01 s",
     );
     const fd = nativeSystem().createMemoryFile("late");
     resolve(fd);

@@ -138,7 +138,7 @@ describe("minisign's own signatures", () => {
   for (const name of ["message.txt.minisig", "message.txt.legacy.minisig"]) {
     const verdictOf = async (content: Uint8Array): Promise<string | null> => {
       const source = memorySource("root1", { "/message.txt": content, "/message.txt.minisig": data(name) });
-      using file = await readFileArtifact(fakeSystem(), source, "/message.txt", policyOf("enforce"));
+      using file = await readFileArtifact(fakeSystem(), source, "/message.txt", policyOf("enforce"), 1000);
       return judge(file.artifact, policyOf("enforce")).reason;
     };
     it(`${name} is good`, async () => expect(await verdictOf(data("message.txt"))).toBeNull());

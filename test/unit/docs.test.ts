@@ -1,0 +1,383 @@
+/**
+ * The papers agree with the code. What is generated is rewritten by
+ * `UPDATE_DOCS=1 node build.mjs test unit docs.test`; the rest is for a person to mend.
+ */
+import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import path from "node:path";
+import { gunzipSync } from "node:zlib";
+import { afterAll, describe, expect, it, test } from "vitest";
+import { parseAst } from "vitest/node";
+import { configSchema, overrideConfig, parseConfig } from "../../src/boot/config.ts";
+import { schemaDocument, settingsTable } from "../../src/boot/config-docs.ts";
+import { runImage } from "../../src/cli/image.ts";
+import { listJson } from "../../src/cli/list.ts";
+import { verbs } from "../../src/cli/verbs.ts";
+import { verifyVerb } from "../../src/cli/verify.ts";
+import { discover } from "../../src/discovery/discover.ts";
+import { defaultDiscoveryLimits } from "../../src/discovery/finder.ts";
+import { parameters } from "../../src/formats/cmdline.ts";
+import { grubCommands } from "../../src/formats/grub/commands.ts";
+import { defaultGrubLimits } from "../../src/formats/grub/limits.ts";
+import { rank } from "../../src/handoff/rank.ts";
+import { filesystems } from "../../src/machine/filesystems.ts";
+import { capture } from "../fakes/capture.ts";
+import { memorySource } from "../fakes/memory-source.ts";
+import { minisign, newSigner } from "../fakes/minisign-signer.ts";
+
+const root = path.resolve(import.meta.dirname, "../..");
+const isUpdating = process.env["UPDATE_DOCS"] === "1";
+
+const read = (file: string): string => readFileSync(path.join(root, file), "utf8");
+
+/** Every paper, by its path from the top. */
+const papers = [
+  "README.md",
+  "initramfs/README.md",
+  ...readdirSync(path.join(root, "docs"))
+    .filter((name) => name.endsWith(".md"))
+    .map((name) => `docs/${name}`),
+].sort();
+
+const scratch = mkdtempSync(path.join(tmpdir(), "slipway-docs-"));
+afterAll(() => rmSync(scratch, { recursive: true }));
+
+/** Compares a generated text with what stands in a file, or puts it there. */
+function agree(file: string, actual: string, expected: string): void {
+  if (isUpdating && actual !== expected) writeFileSync(path.join(root, file), expected);
+  else expect(actual).toBe(expected);
+}
+
+describe("generated parts", () => {
+  it("docs/configuration.md has the table of all settings", () => {
+    const file = "docs/configuration.md";
+    const text = read(file);
+    const place = /(?<=<!-- settings: begin -->\n).*?(?=<!-- settings: end -->)/s;
+    expect(text).toMatch(place);
+    agree(
+      file,
+      text,
+      text.replace(place, () => `\n${settingsTable(configSchema)}\n`),
+    );
+  });
+
+  it("docs/config.schema.json is the schema of the configuration", () => {
+    const file = "docs/config.schema.json";
+    agree(file, read(file), schemaDocument(configSchema));
+  });
+});
+
+// ---- Markdown -------------------------------------------------------------------------------------------------------
+
+interface Fence {
+  readonly language: string;
+  readonly text: string;
+}
+
+/** Fenced blocks of a paper. */
+function fences(text: string): Fence[] {
+  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({
+    language,
+    text: body,
+  }));
+}
+
+function withoutFences(text: string): string {
+  return text.replace(/^```\w*\n.*?^```$/gms, "");
+}
+
+/** The names that links to headings use, as GitHub and others make them. */
+function anchors(text: string): string[] {
+  const headings = [...withoutFences(text).matchAll(/^#+ (.+)$/gm)].map(([, heading = ""]) => heading);
+  return headings.map((heading) =>
+    heading
+      .toLowerCase()
+      .replace(/[^\p{L}\p{N} _-]/gu, "")
+      .replaceAll(" ", "-"),
+  );
+}
+
+test.each(papers)("%s: relative links lead to files and headings that exist", (paper) => {
+  const broken: string[] = [];
+  for (const [, target = ""] of withoutFences(read(paper)).matchAll(/\]\(([^)\s]+)\)/g)) {
+    if (/^[a-z]+:/.test(target)) continue;
+    const [file = "", anchor] = target.split("#");
+    const place = file === "" ? paper : path.posix.join(path.posix.dirname(paper), file);
+    if (!existsSync(path.join(root, place))) broken.push(target);
+    else if (anchor !== undefined && !anchors(read(place)).includes(anchor)) broken.push(target);
+  }
+  expect(broken).toEqual([]);
+});
+
+// ---- command lines --------------------------------------------------------------------------------------------------
+
+/** Commands of a paper's shell blocks, continued lines joined, comments left out. */
+function shellCommands(text: string): string[] {
+  return fences(text)
+    .filter(({ language }) => language === "sh")
+    .flatMap(({ text: body }) => body.replaceAll("\\\n", " ").split("\n"))
+    .map((line) => line.replace(/(^|\s)#.*$/, "").trim())
+    .filter((line) => line !== "");
+}
+
+/** Words behind `slipway` in shell blocks and in inline code; marks (`slipway: init`) and settings (`slipway.entry`) are none. */
+function slipwayCalls(text: string): string[][] {
+  const inline = [...withoutFences(text).matchAll(/`([^`\n]+)`/g)].map(([, code = ""]) => code);
+  return [...shellCommands(text).flatMap((line) => line.split(/\s*(?:&&|\||;)\s*/)), ...inline].flatMap((command) => {
+    const [, rest] = /^(?:sudo )?(?:\S*\/)?slipway(?: (.*))?$/.exec(command) ?? [];
+    return rest === undefined
+      ? []
+      : [
+          rest
+            .replace(/"?\$\([^)]*\)"?/g, "SUBSTITUTED")
+            .split(/\s+/)
+            .map((word) => word.replace(/[.,]+$/, "")),
+        ];
+  });
+}
+
+const optionWord = /^--?[a-z]/;
+
+describe("command lines", () => {
+  test.each(papers)("%s: `slipway …` uses verbs and options that exist", async (paper) => {
+    const wrong: string[] = [];
+    for (const [name = "", ...words] of slipwayCalls(read(paper))) {
+      if (/^(VERB|--version|--help|-h|-V)$/.test(name)) continue;
+      const verb = verbs.find((candidate) => candidate.name === name);
+      if (verb === undefined) {
+        wrong.push(`${name}: no such verb`);
+        continue;
+      }
+      const { usage } = await verb.load();
+      for (const word of words) {
+        const [option = ""] = word.replace(/^\[|\]$/g, "").split("=");
+        if (optionWord.test(option) && !hasOption(usage, option)) wrong.push(`${name} ${option}: no such option`);
+      }
+    }
+    expect(wrong).toEqual([]);
+  });
+
+  test.each(papers)("%s: npm scripts and verbs of build.mjs exist", (paper) => {
+    const scripts: object = JSON.parse(read("package.json")).scripts;
+    const buildVerbs = [...read("build.mjs").matchAll(/^ {2}\{ name: "(\w+)", run:/gm)].map(([, name]) => name);
+    const text = read(paper);
+    for (const [, name = ""] of text.matchAll(/\bnpm run ([a-z]+)/g)) expect(scripts).toHaveProperty(name);
+    for (const [, name] of text.matchAll(/\bnode build\.mjs ([a-z]+)/g)) expect(buildVerbs).toContain(name);
+  });
+
+  it("the options in a verb's help are those that it takes", async () => {
+    const accepted = acceptedOptions();
+    for (const { name, load } of verbs) {
+      const { usage } = await load();
+      const documented = [...usage.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, option]) => option);
+      expect({ verb: name, options: documented.sort() }).toEqual({ verb: name, options: accepted.get(name) ?? [] });
+    }
+  });
+});
+
+function hasOption(usage: string, option: string): boolean {
+  return new RegExp(`(^|[\\s[])${RegExp.escape(option)}(?![a-z-])`, "m").test(usage);
+}
+
+/** Verb → the options of its parseArgs call, read from its source. */
+function acceptedOptions(): ReadonlyMap<string, string[]> {
+  const found = new Map<string, string[]>();
+  for (const { name } of verbs) {
+    walk(parseAst(read(`src/cli/${name}.ts`), { lang: "ts" }), (node) => {
+      if (node["type"] !== "CallExpression" || !isRecord(node["callee"]) || node["callee"]["name"] !== "parseArgs")
+        return;
+      const options = property([node["arguments"]].flat()[0], "options");
+      const keys = properties(options).map(([key]) => `--${key}`);
+      found.set(name, [...(found.get(name) ?? []), ...keys].sort());
+    });
+  }
+  return found;
+}
+
+function isRecord(value: unknown): value is Record<string, unknown> {
+  return typeof value === "object" && value !== null;
+}
+
+function walk(value: unknown, visit: (node: Record<string, unknown>) => void): void {
+  if (Array.isArray(value)) for (const item of value) walk(item, visit);
+  else if (isRecord(value)) {
+    if (typeof value["type"] === "string") visit(value);
+    for (const child of Object.values(value)) walk(child, visit);
+  }
+}
+
+/** Names and values of an object literal. */
+function properties(node: unknown): (readonly [string, unknown])[] {
+  const list = isRecord(node) && Array.isArray(node["properties"]) ? node["properties"] : [];
+  return list.flatMap((each: unknown) => {
+    if (!isRecord(each) || !isRecord(each["key"])) return [];
+    const key = each["key"]["name"] ?? each["key"]["value"];
+    return typeof key === "string" ? [[key, each["value"]] as const] : [];
+  });
+}
+
+function property(node: unknown, name: string): unknown {
+  return properties(node).find(([key]) => key === name)?.[1];
+}
+
+// ---- configuration --------------------------------------------------------------------------------------------------
+
+describe("examples of configuration", () => {
+  const blocks = papers.flatMap((paper) =>
+    fences(read(paper))
+      .filter(
+        ({ language, text }) =>
+          language === "json" &&
+          /"(trust|entry|rescue|discovery|handoff|limits)":/.test(text) &&
+          !text.includes('"version"'),
+      )
+      .map(({ text }) => text),
+  );
+  it("are valid", () => {
+    expect(blocks.length).toBeGreaterThan(0);
+    for (const text of blocks) parseConfig(text, "example");
+  });
+
+  it("override on the command line what may be overridden", () => {
+    const words = papers.flatMap((paper) => [
+      ...(read(paper).match(/(?<=[\s"`])slipway\.[A-Za-z.]+=(?:"[^"]*"|[^\s`"]+)/g) ?? []),
+    ]);
+    const shown = words.filter((word) => !/^slipway\.(KEY|trust)=/.test(word));
+    expect(shown.length).toBeGreaterThan(0);
+    expect(overrideConfig(parseConfig("{}", "example"), parameters(shown.join(" "))).refused).toEqual([]);
+  });
+});
+
+// ---- formats --------------------------------------------------------------------------------------------------------
+
+describe("docs/boot-formats.md", () => {
+  const text = read("docs/boot-formats.md");
+  const codes = new Set([...text.matchAll(/`([^`\n]+)`/g)].flatMap(([, code = ""]) => code.split(" ")));
+
+  it("names every GRUB command that is known", () => {
+    expect(grubCommands.flatMap(({ names }) => names).filter((name) => !codes.has(name))).toEqual([]);
+  });
+
+  it("names every filesystem that is read, with its mount options", () => {
+    for (const { type, options } of filesystems) {
+      const row = text.split("\n").find((line) => line.startsWith(`| \`${type}\` |`));
+      expect(row, type).toBeDefined();
+      for (const [name, value] of options) expect(row).toContain(`\`${value === null ? name : `${name}=${value}`}\``);
+    }
+  });
+
+  it("tells the limits of a GRUB configuration", () => {
+    for (const [name, value] of Object.entries(defaultGrubLimits)) {
+      if (name === "configBytesMax" || name === "entriesMax") continue;
+      expect(text).toMatch(new RegExp(`^\\| \`${name}\` \\| ${value} \\|`, "m"));
+    }
+  });
+});
+
+// ---- JSON -----------------------------------------------------------------------------------------------------------
+
+/** The example in docs/json.md behind `<!-- example: NAME -->`. */
+function example(name: string): unknown {
+  const [, json] =
+    new RegExp(`<!-- example: ${name} -->\\s+\`\`\`json\\n(.*?)^\`\`\``, "ms").exec(read("docs/json.md")) ?? [];
+  expect(json, `the example of ${name}`).toBeDefined();
+  return JSON.parse(json ?? "");
+}
+
+/** Dotted paths of all fields: `results[].artifacts[].role`. */
+function fields(value: unknown, prefix = ""): string[] {
+  if (Array.isArray(value)) return [...new Set(value.flatMap((item) => fields(item, `${prefix}[]`)))].sort();
+  if (!isRecord(value)) return [];
+  const own = Object.entries(value).flatMap(([key, child]) => {
+    const place = prefix === "" ? key : `${prefix}.${key}`;
+    return [place, ...fields(child, place)];
+  });
+  return [...new Set(own)].sort();
+}
+
+/** That the example has the fields that the program gives, and that a table row tells of each. */
+function expectFields(name: string, actual: unknown): void {
+  const expected = fields(actual);
+  expect(fields(example(name))).toEqual(expected);
+  const text = read("docs/json.md");
+  for (const field of expected) expect(text).toMatch(new RegExp(`^\\| \`${RegExp.escape(field)}\`[ |,]`, "m"));
+}
+
+function put(name: string, content: string | Uint8Array): string {
+  const file = path.join(scratch, name);
+  mkdirSync(path.dirname(file), { recursive: true });
+  writeFileSync(file, content);
+  return file;
+}
+
+describe("docs/json.md", () => {
+  it("list: the example is what these volumes give", async () => {
+    const esp = memorySource(
+      "vda1",
+      {
+        "/loader/loader.conf": "timeout 3\n",
+        "/loader/entries/system-6.2+2-1.conf":
+          "title System\nversion 6.2\narchitecture x64\nlinux /vmlinuz-6.2\ninitrd /initrd-6.2\noptions root=/dev/vda2\noptions quiet\n",
+        "/loader/entries/old.conf": "title Old\nlinux /vmlinuz-5.10\n",
+        "/vmlinuz-6.2": "",
+        "/initrd-6.2": "",
+      },
+      { disk: "vda", part: 1, table: "gpt" },
+    );
+    const system = memorySource(
+      "vda2",
+      {
+        "/boot/grub/grub.cfg": "submenu 'More' {\n  menuentry 'Rescue' {\n    linux /boot/vmlinuz single\n  }\n}\n",
+        "/boot/vmlinuz": "",
+      },
+      { disk: "vda", part: 2, table: "gpt" },
+    );
+    const found = await discover([esp, system], "x86_64", defaultDiscoveryLimits);
+    const result: unknown = listJson({ found, ranking: rank(found.menus, null) });
+    expect(example("list")).toEqual(result);
+    expectFields("list", result);
+  });
+
+  it("verify: the examples have the fields of an entry and of a file", async () => {
+    const signer = newSigner();
+    const keys = path.dirname(put("keys/release.pub", signer.publicFile));
+    for (const [name, content] of [
+      ["esp/loader/entries/demo.conf", "linux /vmlinuz\ninitrd /initrd\n"],
+      ["esp/vmlinuz", "kernel"],
+      ["esp/initrd", "initrd"],
+    ] as const) {
+      put(`${name}.minisig`, minisign(signer, content));
+      put(name, content);
+    }
+    writeFileSync(path.join(scratch, "esp/initrd"), "changed");
+    const ofEntry = await capture(() =>
+      verifyVerb.run(["--json", "--keys", keys, "--root", path.join(scratch, "esp"), "demo"]),
+    );
+    expect(ofEntry.code).toBe(2);
+    expectFields("verify", JSON.parse(ofEntry.stdout));
+    const ofFile = await capture(() => verifyVerb.run(["--json", "--keys", keys, path.join(scratch, "esp/vmlinuz")]));
+    expect(ofFile.code).toBe(0);
+    expectFields("verify-file", JSON.parse(ofFile.stdout));
+  });
+
+  it("image: the example has the fields of the report", async () => {
+    const program = put("program", gunzipSync(readFileSync(new URL("../data/elf/static.gz", import.meta.url))));
+    put("image-keys/release.pub", newSigner().publicFile);
+    put("6.1-test/modules.dep", "virtio.ko:\n");
+    put("6.1-test/modules.alias", "");
+    put("6.1-test/virtio.ko", "module");
+    let stdout = "";
+    const io = { stdout: { write: (text: string) => (stdout += text) }, stderr: { write: () => true } };
+    const at = (name: string): string => path.join(scratch, name);
+    const words = ["--executable", program, "--keys", at("image-keys"), "--modules", at("6.1-test")];
+    expect(await runImage(["build", "--json", "--output", at("image"), ...words], io)).toBe(0);
+    const report: unknown = JSON.parse(stdout);
+    // A static program brings no library; what one looks like is in the example only.
+    const shown = fields(example("image")).filter((field) => !field.startsWith("libraries.files[]"));
+    expect(shown).toEqual(fields(report));
+    const text = read("docs/json.md");
+    for (const field of fields(example("image"))) {
+      expect(text).toMatch(new RegExp(`^\\| \`${RegExp.escape(field)}\`[ |,]`, "m"));
+    }
+  });
+});
