@@ -30,8 +30,8 @@ function dlopen(path: string): Koffi {
   return module.exports as Koffi;
 }
 
-/** Directories in memory, tried in order. */
-const temporaryDirectories = ["/dev/shm", "/run", "/tmp", "/"];
+/** Directories that a nameless file may live in for an instant, in order: those that are commonly in memory first. */
+const temporaryDirectories = ["/dev/shm", "/run", "/tmp", "/var/tmp", dirname(process.execPath)];
 /** asm-generic/fcntl.h: O_TMPFILE, which Node does not name. */
 const openTemporary = 0o20000000 | constants.O_DIRECTORY;
 
@@ -46,7 +46,9 @@ function loadEmbedded(bytes: Uint8Array): Koffi {
   }
   // Before /proc is mounted a nameless file has no path: PID 1's root is memory, so a name there for an instant is harmless.
   if (process.pid === 1) return loadNamed(`/.${assetName}`, bytes);
-  throw new Error(`load the native addon: no directory in memory takes it (${failures.join("; ")})`);
+  throw new Error(
+    `load the native addon: a writable directory without noexec expected, none of these is one (${failures.join("; ")})`,
+  );
 }
 
 function loadNameless(directory: string, bytes: Uint8Array): Koffi {

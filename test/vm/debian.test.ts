@@ -22,7 +22,7 @@ describe("an installed Debian with the grub.cfg that its own grub-mkconfig wrote
     await vm.expect("slipway: verified vda2:grub:0 by test", 60_000);
     await vm.expect("slipway: jump", 60_000);
     // The kernel's own words for what it was given.
-    const [, given] = await vm.expect(/Command line: (.*)/, 60_000);
+    const [, given] = await vm.expect(/Command line: (.*)\n/, 60_000);
     const [, written] = /^\s*linux\s+(\/boot\/\S+ .*)$/m.exec(await readFile(debian.grubConfig, "utf8")) ?? [];
     expect(given).toBe(`BOOT_IMAGE=${written?.trim().replace(/\s+/g, " ")}`);
     await vm.expect("target login:", 240_000);

@@ -21,6 +21,7 @@ afterAll(() => on[Symbol.asyncDispose]());
 /** Process 1 of the installed system for this once. */
 const script = `#!/bin/sh
 export PATH=/usr/sbin:/usr/bin:/sbin:/bin
+mount -t tmpfs tmpfs /tmp
 modprobe loop
 modprobe ext4
 echo "LIST-BEGINS"; /slipway list --json; echo "LIST-ENDS $?"
