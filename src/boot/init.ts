@@ -7,7 +7,7 @@ import type { System } from "../linux/system.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
 import { openConsoles } from "../machine/consoles.ts";
 import { ModuleLoader } from "../machine/modules.ts";
-import { readKeys } from "../trust/policy.ts";
+import { readKeysIfAny } from "../trust/policy.ts";
 import { type Config, defaultConfig, overrideConfig, parseConfig } from "./config.ts";
 import { DeviceEvents } from "./device-events.ts";
 import { Report } from "./report.ts";
@@ -68,7 +68,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   const { config, refused } = overrideConfig(read, parameters(commandLine.trim()));
   options.current = config.rescue;
   for (const override of refused) problems.push(`kernel command line: ${override}`);
-  const { keys, problems: keyProblems } = await readKeys(keysDirectory);
+  const { keys, problems: keyProblems } = await readKeysIfAny(keysDirectory);
   for (const problem of [...problems, ...keyProblems]) report.failure(`warning: ${problem}`);
   if (config.trust !== "off" && keys.length === 0) {
     report.failure(`warning: trust is "${config.trust}" and the image holds no key: nothing can be verified`);

@@ -1,30 +1,30 @@
 import { UsageError, type Verb } from "./verb.ts";
-import { verbs } from "./verbs.ts";
+import type { VerbLoader } from "./verbs.ts";
 import { version } from "./version.ts";
 
-export const helpVerb: Verb = {
-  name: "help",
-  summary: "show this text, or that of a verb",
-  usage: `usage: slipway help [VERB]\n`,
-  async run(args) {
-    const [name] = args;
-    if (name === undefined) {
-      process.stdout.write(await overview());
+/** The verb that shows the help of all the others. */
+export function helpVerb(verbs: readonly VerbLoader[]): Verb {
+  return {
+    name: "help",
+    summary: "show this text, or that of a verb",
+    usage: `usage: slipway help [VERB]\n`,
+    async run(args) {
+      const [name] = args;
+      const verb = verbs.find((candidate) => candidate.name === name);
+      if (name !== undefined && verb === undefined) {
+        throw new UsageError(`help: ${JSON.stringify(name)} is no verb; ${verbNames(verbs)} expected`);
+      }
+      process.stdout.write(verb === undefined ? await overview(verbs) : (await verb.load()).usage);
       return 0;
-    }
-    const verb = verbs.find((candidate) => candidate.name === name);
-    if (verb === undefined) throw new UsageError(`help: ${JSON.stringify(name)} is no verb; ${verbNames()} expected`);
-    const { usage } = await verb.load();
-    process.stdout.write(usage);
-    return 0;
-  },
-};
+    },
+  };
+}
 
-export function verbNames(): string {
+export function verbNames(verbs: readonly VerbLoader[]): string {
   return verbs.map((verb) => verb.name).join(", ");
 }
 
-async function overview(): Promise<string> {
+async function overview(verbs: readonly VerbLoader[]): Promise<string> {
   const loaded = await Promise.all(verbs.map((verb) => verb.load()));
   const width = Math.max(...loaded.map((verb) => verb.name.length));
   return `slipway ${version}: a bootloader that is a Linux program

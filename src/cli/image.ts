@@ -8,10 +8,10 @@ import { HostFiles } from "../image/host-files.ts";
 import { ImageError, imageError } from "../image/image-error.ts";
 import { archiveChunks, type ImageInclude, type ImageSizes, noSizes, planInitramfs } from "../image/initramfs.ts";
 import { selectModules } from "../image/kernel-modules.ts";
-import { readKeys } from "../image/keys.ts";
 import { moduleLists } from "../image/module-lists.ts";
 import { type Compression, compressionLevels, writeOutput } from "../image/output.ts";
 import { makeReport, megabytes, reportTable } from "../image/report.ts";
+import { type ReadKeys, readKeys } from "../trust/policy.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
 const { zstd, gzip } = compressionLevels;
@@ -176,10 +176,20 @@ function parseCompression(kind: string, level: string | undefined): Compression 
   throw new UsageError(`image build: --level "${level}": a number from ${min} to ${max} expected for ${kind}`);
 }
 
+/** The keys to put in: a file that is no key is refused, for somebody meant it to be one. */
+async function readImageKeys(directory: string | null): Promise<Pick<ReadKeys, "files" | "ignored">> {
+  if (directory === null) return { files: [], ignored: [] };
+  const read = await readKeys(directory).catch((error: unknown) => {
+    throw imageError("read keys from", directory, error);
+  });
+  if (read.problems.length > 0) throw new ImageError(read.problems.join("; "));
+  return read;
+}
+
 async function build(options: BuildOptions, io: ImageIo, signal: AbortSignal | undefined): Promise<void> {
   const executable = findExecutable(options);
   const { config, text } = readConfig(options.config);
-  const { keys, ignored } = options.keys === null ? { keys: [], ignored: [] } : readKeys(options.keys);
+  const { files: keys, ignored } = await readImageKeys(options.keys);
   if (options.report === "table") {
     for (const name of ignored)
       io.stderr.write(`slipway image: "${name}" in "${options.keys}" is no *.pub file, ignored\n`);

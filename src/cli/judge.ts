@@ -4,7 +4,7 @@ import { isWanted } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { availableMemoryBytes } from "../machine/memory.ts";
 import { type Artifacts, readArtifacts } from "../trust/artifacts.ts";
-import { type Policy, readKeys } from "../trust/policy.ts";
+import { type Policy, readKeys, readKeysIfAny } from "../trust/policy.ts";
 import type { Survey } from "./survey.ts";
 
 export const keysUsage = `  --keys DIR       public keys to trust (*.pub); default ${keysDirectory}`;
@@ -12,7 +12,8 @@ export const configUsage = `  --config FILE    the configuration to judge by; de
 
 /** The keys of a directory; files that are no keys are told on standard error. */
 export async function readPolicy(directory: string | undefined, mode: Policy["mode"]): Promise<Policy> {
-  const { keys, problems } = await readKeys(directory ?? keysDirectory);
+  // A directory that was asked for has to be there.
+  const { keys, problems } = await (directory === undefined ? readKeysIfAny(keysDirectory) : readKeys(directory));
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   return { mode, keys };
 }

@@ -1,6 +1,6 @@
 import { verbNames } from "./help.ts";
 import { UsageError } from "./verb.ts";
-import { type Choice, chooseVerb } from "./verbs.ts";
+import { type Choice, chooseVerb, verbs } from "./verbs.ts";
 import { version } from "./version.ts";
 
 /** A read of a hung disk holds a thread of the pool; there must be enough for the others. Takes effect before the pool starts. */
@@ -27,7 +27,7 @@ async function runChoice(choice: Exclude<Choice, { kind: "init" }>): Promise<num
     return 0;
   }
   if (choice.kind === "unknown") {
-    process.stderr.write(`slipway: ${JSON.stringify(choice.word)} is no verb; ${verbNames()} expected\n`);
+    process.stderr.write(`slipway: ${JSON.stringify(choice.word)} is no verb; ${verbNames(verbs)} expected\n`);
     return 1;
   }
   try {

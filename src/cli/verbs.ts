@@ -12,7 +12,7 @@ export const verbs: readonly VerbLoader[] = [
   { name: "explain", load: async () => (await import("./explain.ts")).explainVerb },
   { name: "verify", load: async () => (await import("./verify.ts")).verifyVerb },
   { name: "image", load: async () => (await import("./image.ts")).imageVerb },
-  { name: "help", load: async () => (await import("./help.ts")).helpVerb },
+  { name: "help", load: async () => (await import("./help.ts")).helpVerb(verbs) },
 ];
 
 export type Choice =

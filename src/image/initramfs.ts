@@ -2,11 +2,11 @@ import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from "no
 import { type FileHandle, open } from "node:fs/promises";
 import path from "node:path";
 import { CpioEncoder, cpioPadding, symlinkContent } from "../formats/cpio.ts";
+import type { KeyFile } from "../trust/policy.ts";
 import type { HostFiles } from "./host-files.ts";
 import { ImageError, imageError } from "./image-error.ts";
 import { type Content, type ImageNode, type ImagePart, ImageTree } from "./image-tree.ts";
 import type { ModuleSelection } from "./kernel-modules.ts";
-import type { ImageKey } from "./keys.ts";
 import { type LibraryClosure, libraryClosure } from "./libraries.ts";
 
 /** Where PID 1 finds its configuration and its keys. */
@@ -43,7 +43,7 @@ export interface InitramfsInputs {
   readonly executable: string;
   /** Text of a valid configuration. */
   readonly config: string;
-  readonly keys: readonly ImageKey[];
+  readonly keys: readonly KeyFile[];
   readonly modules: ModuleSelection | null;
   readonly includes: readonly ImageInclude[];
 }
@@ -72,7 +72,7 @@ export function planInitramfs(inputs: InitramfsInputs): Initramfs {
   tree.device("/dev/null", 0o666, 1, 3);
   addText(tree, configPath, inputs.config, "configuration");
   for (const key of inputs.keys) {
-    tree.file(`${keysPath}/${key.fileName}`, 0o644, { kind: "bytes", bytes: key.bytes }, "configuration");
+    tree.file(`${keysPath}/${key.name}`, 0o644, { kind: "bytes", bytes: key.bytes }, "configuration");
   }
   if (inputs.modules !== null) addModules(tree, inputs.modules);
   for (const include of inputs.includes) addInclude(tree, include);

@@ -1,6 +1,6 @@
+import type { KeyFile } from "../trust/policy.ts";
 import type { ImageSizes, Initramfs } from "./initramfs.ts";
 import type { AbsentModule, ModuleSelection } from "./kernel-modules.ts";
-import type { ImageKey } from "./keys.ts";
 import type { Compression, WrittenOutput } from "./output.ts";
 
 /** What `slipway image build --json` prints; keys are always present. */
@@ -35,7 +35,7 @@ export interface ReportInputs {
   readonly compression: Compression;
   readonly executable: string;
   readonly trust: string;
-  readonly keys: readonly ImageKey[];
+  readonly keys: readonly KeyFile[];
   readonly modules: ModuleSelection | null;
   readonly plan: Initramfs;
   readonly sizes: ImageSizes;
@@ -59,7 +59,7 @@ export function makeReport(inputs: ReportInputs): ImageReport {
     libraries: { bytes: parts.library.bytes, files: libraries },
     modules: modules === null ? null : reportModules(modules, parts.module.bytes),
     trust,
-    keys: keys.map((key) => ({ file: key.fileName, id: key.keyId })),
+    keys: keys.map(({ name, key }) => ({ file: name, id: key.id })),
     included: { bytes: parts.include.bytes, files: parts.include.files },
   };
 }

@@ -5,6 +5,7 @@ import { afterAll, describe, expect, it } from "vitest";
 import { explainVerb } from "../../../src/cli/explain.ts";
 import { helpVerb } from "../../../src/cli/help.ts";
 import { listJson, listVerb } from "../../../src/cli/list.ts";
+import { verbs } from "../../../src/cli/verbs.ts";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
 import { printable } from "../../../src/formats/printable.ts";
 import { rank } from "../../../src/handoff/rank.ts";
@@ -216,16 +217,16 @@ describe("explain", () => {
 
 describe("help", () => {
   it("lists every verb", async () => {
-    const { code, stdout } = await capture(() => helpVerb.run([]));
+    const { code, stdout } = await capture(() => helpVerb(verbs).run([]));
     expect(code).toBe(0);
     expect(stdout).toMatch(/^slipway \d+\.\d+\.\d+: a bootloader that is a Linux program\n/);
     for (const name of ["list", "explain", "verify", "image", "help"]) expect(stdout).toContain(`\n  ${name} `);
   });
   it("of a verb", async () => {
-    expect((await capture(() => helpVerb.run(["list"]))).stdout).toBe(listVerb.usage);
+    expect((await capture(() => helpVerb(verbs).run(["list"]))).stdout).toBe(listVerb.usage);
   });
   it("of no verb", async () => {
-    await expect(capture(() => helpVerb.run(["x"]))).rejects.toThrow(/^help: "x" is no verb; list, explain, /);
+    await expect(capture(() => helpVerb(verbs).run(["x"]))).rejects.toThrow(/^help: "x" is no verb; list, explain, /);
   });
 });
 
