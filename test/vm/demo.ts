@@ -74,7 +74,7 @@ function shortPath(file: string): string {
 async function demo(): Promise<number> {
   await mkdir(demoDirectory, { recursive: true });
   const kernel = await distributionKernel();
-  const keys = await throwawayKeys(demoDirectory, "key");
+  const keys = await throwawayKeys(demoDirectory, "demo");
   const image = await slipwayImage({ config: { trust: "enforce" }, keys: [keys], kernel });
   const disk = await makeDemoDisk(kernel, keys);
   console.log(`[demo] starting QEMU: kernel ${kernel.version} with Slipway's image, one virtio disk\n`);
