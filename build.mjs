@@ -276,6 +276,8 @@ async function packageExecutable(bundle, runtime) {
         useSnapshot: false,
         // A code cache differs from run to run.
         useCodeCache: false,
+        // NODE_OPTIONS would reach PID 1 through the firmware kernel's command line, and change what it runs.
+        execArgvExtension: "none",
         assets: { "koffi.node": koffiAddon },
       },
     };

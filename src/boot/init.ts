@@ -89,7 +89,8 @@ async function prepare(system: System, report: Report, options: { current: Rescu
     events,
   });
   await modules.coldPlug();
-  for (const problem of [...modules.problems, ...mountKernelFilesystems(system)]) report.failure(`warning: ${problem}`);
+  const unmounted = await mountKernelFilesystems(system, (module) => modules.load(module));
+  for (const problem of [...modules.problems, ...unmounted]) report.failure(`warning: ${problem}`);
   void events.listen();
   return session;
 }

@@ -151,6 +151,8 @@ export class Rescue {
     try {
       await runShell(console, this.#own);
     } finally {
+      // Its orphans may have ended while it was still to be collected itself.
+      this.#system.reapOrphans(this.#own);
       await console.reopen();
       lines.resume();
       this.#startTimer();

@@ -38,9 +38,14 @@ export function mountEarly(system: System): string[] {
   return problems;
 }
 
-/** Mounts what may need a module of its own; to be called once drivers are loaded. Returns what failed. */
-export function mountKernelFilesystems(system: System): string[] {
-  return kernelMounts.filter((request) => existsSync(request.target)).flatMap((request) => mountOne(system, request));
+/** Mounts what the kernel offers, and may have a module for. Returns what failed. */
+export async function mountKernelFilesystems(
+  system: System,
+  load: (module: string) => Promise<void>,
+): Promise<string[]> {
+  const offered = kernelMounts.filter((request) => existsSync(request.target));
+  await Promise.all(offered.map((request) => load(request.type)));
+  return offered.flatMap((request) => mountOne(system, request));
 }
 
 function mountOne(system: System, request: EarlyMount): string[] {

@@ -8,7 +8,7 @@ const poolThreads = 32;
 
 /** Does what the program was called for; sets the exit code. As PID 1 it never returns. */
 export async function main(): Promise<void> {
-  process.env["UV_THREADPOOL_SIZE"] ??= String(poolThreads);
+  process.env["UV_THREADPOOL_SIZE"] = String(poolThreads);
   const choice = chooseVerb(process.pid, process.argv0, process.argv.slice(2));
   if (choice.kind === "init") {
     const { runInit } = await import("../boot/init.ts");

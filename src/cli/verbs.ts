@@ -43,7 +43,7 @@ export function chooseVerb(pid: number, argv0: string, args: readonly string[]):
 /** `slipway VERB --help` is `slipway help VERB`. */
 function helpOrVerb(verb: VerbLoader, args: readonly string[]): Choice {
   const help = verbs.find((candidate) => candidate.name === "help");
-  if (help !== undefined && verb !== help && args.some((arg) => arg === "--help" || arg === "-h")) {
+  if (help !== undefined && args.some((arg) => arg === "--help" || arg === "-h")) {
     return { kind: "verb", verb: help, args: [verb.name] };
   }
   return { kind: "verb", verb, args };

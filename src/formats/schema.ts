@@ -88,7 +88,8 @@ export function optionalText(options: Described<string | null> & { charactersMax
     schema: { type: ["string", "null"], maxLength: charactersMax },
     check: (value): value is string | null =>
       value === null || (typeof value === "string" && value.length <= charactersMax),
-    fromText: (text) => text,
+    // No text is no setting.
+    fromText: (text) => (text === "" ? null : text),
   };
 }
 

@@ -7,8 +7,8 @@ import type { Policy } from "./policy.ts";
 import type { DigestName, SignedContent, UntrustedSignature } from "./schemes/scheme.ts";
 import { signatureSchemes } from "./schemes/schemes.ts";
 
-/** What a file is to an entry. An environment block is read by a configuration but is not part of it. */
-export type ArtifactRole = "config" | "environment" | "linux" | "initrd" | "devicetree";
+/** What a file is to an entry; `file` for one outside any entry. An environment block is read by a configuration but is not part of it. */
+export type ArtifactRole = "config" | "environment" | "linux" | "initrd" | "devicetree" | "file";
 
 /** A signature that stands beside an artifact, or why it cannot be used. */
 export type FoundSignature =
@@ -361,7 +361,7 @@ export async function readFileArtifact(
     const copied = await copyInto(system, keeper, "file", [planned], policy, () => {});
     const [artifact] = copied.artifacts;
     if (artifact === undefined) throw new ArtifactError(`${describeRef(ref)}: nothing was read`);
-    return { artifact, [Symbol.dispose]: () => keeper.dispose() };
+    return { artifact: { ...artifact, role: "file" }, [Symbol.dispose]: () => keeper.dispose() };
   } catch (error) {
     keeper.dispose();
     throw error;

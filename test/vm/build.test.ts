@@ -7,7 +7,7 @@ import { cloneRoot, runCommand } from "./command.ts";
 import { slipwayExecutable } from "./image.ts";
 
 /** What a clone has, but for the tests and the documents. */
-const sources = ["build.mjs", "initramfs", "native", "package.json", "package-lock.json", "src", "tsconfig.json"];
+const sources = ["build.mjs", "initramfs", "package.json", "package-lock.json", "src", "tsconfig.json"];
 
 let scratch: string;
 beforeAll(async () => {

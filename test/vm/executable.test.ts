@@ -81,6 +81,12 @@ describe("the executable", () => {
     expect(result.stdout).toMatch(/^usage: slipway verify/);
   });
 
+  it("takes no options for its runtime from the environment", () => {
+    const env = { ...process.env, NODE_OPTIONS: "--no-such-option" };
+    const result = spawnSync(slipwayExecutable, ["--version"], { encoding: "utf8", env });
+    expect(result).toMatchObject({ status: 0, stdout: "slipway 0.1.0\n", stderr: "" });
+  });
+
   it("leaves nothing behind", () => {
     const home = path.join(directory, "home");
     mkdirSync(home);

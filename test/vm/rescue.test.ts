@@ -22,7 +22,7 @@ describe("rescue", () => {
     const disk = await on.disk("bad.img", [{ filesystem: "ext4", files }]);
     await using vm = await on.boot({ disks: [disk], append: atOnce });
     await vm.expect('slipway: rescue: the only entry was refused; the last: linux "/vmlinuz" on vda1 refused', 120_000);
-    await vm.expect("It reboots in 300 s unless something is typed here.");
+    await vm.expect("It reboots when nobody has typed anything here for 300 s.");
     await vm.expect("slipway> ");
     vm.send("list\n");
     await vm.expect("1. bad  [vda1:bls1:bad]");

@@ -11,26 +11,31 @@ const expected = [
 ].filter((line) => existsSync(line.split(" ")[2] ?? ""));
 
 describe("mountKernelFilesystems", () => {
-  it("mounts harmlessly what the kernel offers, EFI variables read-only", () => {
+  const nothing = async (): Promise<void> => {};
+
+  it("mounts harmlessly what the kernel offers, EFI variables read-only, with its modules", async () => {
     const system = fakeSystem({ mount: () => {} });
-    expect(mountKernelFilesystems(system)).toEqual([]);
+    const loaded: string[] = [];
+    const load = async (module: string): Promise<void> => void loaded.push(module);
+    expect(await mountKernelFilesystems(system, load)).toEqual([]);
     expect(system.log).toEqual(expected);
+    expect(loaded).toEqual(expected.map((line) => line.split(" ")[1]));
   });
-  it("what is mounted already is no problem", () => {
+  it("what is mounted already is no problem", async () => {
     const busy = fakeSystem({
       mount: ({ source, target, type }) => {
         throw new SyscallError("mount", [source, target, type], errno.EBUSY);
       },
     });
-    expect(mountKernelFilesystems(busy)).toEqual([]);
+    expect(await mountKernelFilesystems(busy, nothing)).toEqual([]);
   });
-  it("what fails is told, and the others are mounted", () => {
+  it("what fails is told, and the others are mounted", async () => {
     const failing = fakeSystem({
       mount: ({ source, target, type }) => {
         throw new SyscallError("mount", [source, target, type], 19);
       },
     });
-    expect(mountKernelFilesystems(failing)).toEqual(
+    expect(await mountKernelFilesystems(failing, nothing)).toEqual(
       expected.map((line) => {
         const [, type, target] = line.split(" ");
         return `mount("${type}", "${target}", "${type}"): ENODEV: no such device`;

@@ -25,7 +25,7 @@ describe("chooseVerb", () => {
     [2, "slipway", "--json", "unknown --json"],
     [2, "slipway", "list --help", "help(list)"],
     [2, "slipway", "verify -h x", "help(verify)"],
-    [2, "slipway", "help --help", "help(--help)"],
+    [2, "slipway", "help --help", "help(help)"],
     [2, "slipway-list", "--json", "list(--json)"],
     [2, "/usr/local/bin/slipway-verify", "list", "verify(list)"],
     [2, "slipway-list", "--help", "help(list)"],
