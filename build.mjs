@@ -99,7 +99,12 @@ async function installNodeModules() {
   const directory = makeTemporary("npm");
   const node = path.join(directory, "node");
   fs.copyFileSync(pinnedNode, node);
-  const env = { ...process.env, PATH: `${directory}:${environment().PATH}` };
+  const env = {
+    ...process.env,
+    PATH: `${directory}:${environment().PATH}`,
+    // A distribution's Node trusts the system's certificates; ours would know its own only.
+    NODE_OPTIONS: `${process.env.NODE_OPTIONS ?? ""} --use-system-ca`.trim(),
+  };
   const script = npmScript();
   await step("npm ci, by the pinned runtime", () =>
     script === null ? run("npm", install, { env }) : run(node, [script, ...install], { env }),
