@@ -3,7 +3,7 @@ import { type FileHandle, lstat, open, opendir, readlink } from "node:fs/promise
 import { promisify } from "node:util";
 import { errno, SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
-import { withDeadline } from "../machine/deadline.ts";
+import { DeadlineError, withDeadline } from "../machine/deadline.ts";
 import { type FileSource, type FileStat, type OpenFile, SourceError, type VolumeFacts } from "./source.ts";
 
 const closeDescriptor = promisify(close);
@@ -27,6 +27,8 @@ export class DirectorySource implements FileSource {
   readonly #timeoutSeconds: number;
   /** Directories known to be no links. */
   readonly #directories = new Set<string>();
+  /** Whether a request was not answered in time: then nothing more is asked, each question would cost as much again. */
+  #silent = false;
   #closed = false;
 
   /**
@@ -43,7 +45,7 @@ export class DirectorySource implements FileSource {
   async stat(path: string): Promise<FileStat | null> {
     const real = await this.realPath(path);
     if (real === null) return null;
-    const facts = await this.#ask("stat", path, lstat(this.#fullPath(real)));
+    const facts = await this.#ask("stat", path, () => lstat(this.#fullPath(real)));
     return { type: facts.isFile() ? "file" : facts.isDirectory() ? "directory" : "other", size: facts.size };
   }
 
@@ -63,7 +65,7 @@ export class DirectorySource implements FileSource {
   async list(path: string): Promise<readonly string[]> {
     const real = await this.realPath(path);
     if (real === null) return [];
-    const names = await this.#ask("list", path, readNames(this.#fullPath(real)));
+    const names = await this.#ask("list", path, () => readNames(this.#fullPath(real)));
     if (names.length > namesMax) throw this.#error("list", path, `more than ${namesMax} names`);
     return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
@@ -72,12 +74,13 @@ export class DirectorySource implements FileSource {
     const real = await this.realPath(path);
     if (real === null) throw this.#error("open", path, "no such file");
     const relative = real === "/" ? "." : real.slice(1);
-    const rawFd = await this.#ask("open", path, this.#system.openBeneath(this.#rootFd, relative), closeSync);
+    const rawFd = await this.#ask("open", path, () => this.#system.openBeneath(this.#rootFd, relative), closeSync);
     try {
       if (!fstatSync(rawFd).isFile()) throw this.#error("open", path, "a regular file expected");
       // Node's file object of the same open file; the kernel has checked the path.
-      const opening = open(`/proc/self/fd/${rawFd}`, constants.O_RDONLY | constants.O_NONBLOCK);
-      return this.#openFile(path, await this.#ask("open", path, opening, (late) => void late.close()));
+      const reopen = (): Promise<FileHandle> =>
+        open(`/proc/self/fd/${rawFd}`, constants.O_RDONLY | constants.O_NONBLOCK);
+      return this.#openFile(path, await this.#ask("open", path, reopen, (late) => void late.close()));
     } finally {
       closeSync(rawFd);
     }
@@ -87,7 +90,7 @@ export class DirectorySource implements FileSource {
     return {
       size: fstatSync(file.fd).size,
       read: async (into, position) =>
-        (await this.#ask("read", path, file.read(into, 0, into.length, position))).bytesRead,
+        (await this.#ask("read", path, () => file.read(into, 0, into.length, position))).bytesRead,
       // Closing waits for the reads that are under way, and one from a dead disk never ends.
       [Symbol.asyncDispose]: () => withDeadline(file.close(), this.#timeoutSeconds, "close").catch(() => {}),
     };
@@ -134,10 +137,8 @@ export class DirectorySource implements FileSource {
     if (this.#directories.has(here)) return { directory: true, link: null };
     try {
       const full = this.#fullPath(here);
-      const facts = await withDeadline(lstat(full), this.#timeoutSeconds, "stat");
-      if (facts.isSymbolicLink()) {
-        return { directory: false, link: await withDeadline(readlink(full), this.#timeoutSeconds, "readlink") };
-      }
+      const facts = await this.#answer(() => lstat(full));
+      if (facts.isSymbolicLink()) return { directory: false, link: await this.#answer(() => readlink(full)) };
       if (facts.isDirectory()) this.#directories.add(here);
       return { directory: facts.isDirectory(), link: null };
     } catch (error) {
@@ -151,12 +152,26 @@ export class DirectorySource implements FileSource {
     return `/proc/self/fd/${this.#rootFd}${real}`;
   }
 
-  /** @param release gives back what arrives after the deadline */
-  async #ask<T>(action: string, path: string, work: Promise<T>, release?: (late: T) => void): Promise<T> {
+  async #ask<T>(action: string, path: string, work: () => Promise<T>, release?: (late: T) => void): Promise<T> {
     try {
-      return await withDeadline(work, this.#timeoutSeconds, "wait", release);
+      return await this.#answer(work, release);
     } catch (error) {
       throw this.#error(action, path, reason(error), error);
+    }
+  }
+
+  /**
+   * Does `work` within the time that a request may take.
+   *
+   * @param release gives back what arrives after the deadline
+   */
+  async #answer<T>(work: () => Promise<T>, release?: (late: T) => void): Promise<T> {
+    if (this.#silent) throw new DeadlineError("the volume has stopped answering");
+    try {
+      return await withDeadline(work(), this.#timeoutSeconds, "wait", release);
+    } catch (error) {
+      if (error instanceof DeadlineError) this.#silent = true;
+      throw error;
     }
   }
 

@@ -208,6 +208,8 @@ describe("a system that misbehaves", () => {
     const { promise, resolve } = Promise.withResolvers<number>();
     const dead = open(fakeSystem({ openBeneath: () => promise }), 0.02);
     await refuses(dead.open("/boot/vmlinuz"), 'open "/boot/vmlinuz" on vda1: wait: no answer within 0.02 s');
+    // The first silence is the last one that is waited for.
+    await refuses(dead.stat("/boot"), 'stat "/boot" on vda1: the volume has stopped answering');
     const fd = openSync(at("boot/vmlinuz"), "r");
     resolve(fd);
     await new Promise((done) => setTimeout(done, 20));
