@@ -3,7 +3,7 @@ import { open, readFile } from "node:fs/promises";
 import { ModuleIndex } from "../formats/modules.ts";
 import { SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
-import { withDeadline } from "./deadline.ts";
+import { DeadlineError, withDeadline } from "./deadline.ts";
 
 /** drivers/base: the module's devices are brought up side by side, and loading it waits for none. */
 const asynchronously = "async_probe=1";
@@ -91,7 +91,14 @@ export class ModuleLoader {
     const path = waitingModules
       .map((name) => this.#index.path(name))
       .find((candidate) => candidate !== null && !this.#loads.has(candidate));
-    if (path !== undefined && path !== null) await this.#loadFile(path, true, "");
+    if (path === undefined || path === null) return;
+    const seconds = this.#timeoutSeconds;
+    const load = withDeadline(this.#insert(path, ""), seconds, `load module ${path}`).catch((error: unknown) => {
+      const late = `a device was not brought up within ${seconds} s; going on with those that are there`;
+      this.problems.push(error instanceof DeadlineError ? late : String(error));
+    });
+    this.#loads.set(path, load);
+    await load;
   }
 
   async #loadInOrder(name: string, parameters: string): Promise<void> {

@@ -51,6 +51,18 @@ describe("a GPT disk with an ESP and a root filesystem", () => {
   });
 });
 
+describe("under UEFI firmware", () => {
+  it("boots, and the target kernel still sees the firmware", async () => {
+    const disk = await on.disk("uefi.img", [{ type: "esp", filesystem: "vfat", files: await goodVolume(on) }]);
+    await using vm = await on.boot({ disks: [disk], vm: { uefi: true } });
+    await vm.expect("slipway: verified vda1:bls1:good by test", 120_000);
+    await vm.expect("slipway: jump");
+    expect(vm.log).not.toContain("slipway: warning");
+    await vm.expect(/efi: EFI v2\.\d+ by /, 60_000);
+    await vm.expect("entry=good:END", 60_000);
+  });
+});
+
 describe("the operator's configuration", () => {
   it("names the entry to boot, and the firmware kernel's command line may override it", async () => {
     const files = await signedFiles(on.keys, {
