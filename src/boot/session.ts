@@ -21,6 +21,9 @@ export interface SessionParts {
   readonly events: DeviceEvents;
 }
 
+/** Remarks that the reason names: a serial console takes minutes for the thousands that a hostile disk can cause. */
+const remarksNamedMax = 20;
+
 /** What a session shows to the rescue console. */
 export interface SessionView {
   readonly ranking: Ranking;
@@ -185,7 +188,8 @@ export class BootSession {
       ),
       ...sources.named,
     ];
-    const details = remarks.length > 0 ? ` (${remarks.join("; ")})` : "";
+    const more = remarks.length > remarksNamedMax ? `; and ${remarks.length - remarksNamedMax} more` : "";
+    const details = remarks.length > 0 ? ` (${remarks.slice(0, remarksNamedMax).join("; ")}${more})` : "";
     return `no boot entry on ${sources.diskNames.join(", ")}${details}`;
   }
 }

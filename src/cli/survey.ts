@@ -5,6 +5,7 @@ import { configPath } from "../boot/init.ts";
 import { type Discovered, discover } from "../discovery/discover.ts";
 import { MachineSources } from "../discovery/machine-sources.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { quote } from "../formats/format-error.ts";
 import { type Ranking, rank } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
@@ -22,8 +23,17 @@ export interface Survey extends AsyncDisposable {
 
 /** The configuration of `--config`, else that of this machine, else the defaults. */
 export async function readConfigFile(path: string | undefined): Promise<Config> {
-  if (path !== undefined) return parseConfig(await readFile(path, "utf8"), path);
-  return existsSync(configPath) ? parseConfig(await readFile(configPath, "utf8"), configPath) : defaultConfig;
+  const chosen = path ?? (existsSync(configPath) ? configPath : null);
+  return chosen === null ? defaultConfig : parseConfig(await readText(chosen), chosen);
+}
+
+async function readText(path: string): Promise<string> {
+  try {
+    return await readFile(path, "utf8");
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`configuration ${quote(path)}: ${reason}`, { cause: error });
+  }
 }
 
 /** Finds all entries, as the firmware would. Rejects when the places cannot be looked at. */

@@ -4,7 +4,7 @@ import { finders } from "./finders.ts";
 import type { FileSource } from "./source.ts";
 
 export interface Discovered {
-  /** In device order, and for one volume in the order of the finders' table; entries found twice stand where they were found first. */
+  /** In device order, and for one volume in the order of the finders' table; entries found twice stand where they were found first, as their own volume's search finds them. */
   readonly menus: readonly FoundMenu[];
   readonly entries: readonly BootEntry[];
   readonly skipped: readonly SkippedEntry[];
@@ -18,24 +18,67 @@ export async function discover(
 ): Promise<Discovered> {
   const found = await Promise.all(
     sources.flatMap((source) =>
-      finders.map((finder) =>
-        finder
+      finders.map(async (finder): Promise<SearchedMenu[]> => {
+        const volume = source.volume.name;
+        const menus = await finder
           .find({ source, sources, architecture, limits })
-          .catch((error: unknown): FoundMenu[] => [failedMenu(source.volume.name, finder.format, error)]),
-      ),
+          .catch((error: unknown) => [failedMenu(volume, finder.format, error)]);
+        return menus.map((menu) => ({ menu, foundOn: volume }));
+      }),
     ),
   );
-  const seen = new Set<string>();
-  const menus = found.flat().map((menu): FoundMenu => {
-    const entries = menu.entries.filter((entry) => !seen.has(entry.id));
-    for (const entry of entries) seen.add(entry.id);
-    return { ...menu, entries };
-  });
+  const menus = uniqueEntries(found.flat());
   return {
     menus,
     entries: menus.flatMap((menu) => menu.entries),
     skipped: uniqueSkipped(menus.flatMap((menu) => menu.skipped)),
   };
+}
+
+/** A menu and the volume that was searched for it: a configuration there may lead to another volume's menu. */
+interface SearchedMenu {
+  readonly menu: FoundMenu;
+  readonly foundOn: string;
+}
+
+/**
+ * The menus with every id once. What a volume's own search finds has its id, whoever else leads to it: with the detour's
+ * files in the way, an unsigned one on a strange disk would have the entry refused. An entry that the detour changed
+ * stands beside it as `ID@VOLUME`.
+ */
+function uniqueEntries(found: readonly SearchedMenu[]): FoundMenu[] {
+  const owners = new Map<string, BootEntry>();
+  for (const { menu, foundOn } of found) {
+    if (menu.volume !== foundOn) continue;
+    for (const entry of menu.entries) if (!owners.has(entry.id)) owners.set(entry.id, entry);
+  }
+  const taken = new Map<string, BootEntry>();
+  return found.map(({ menu, foundOn }) => {
+    let { defaultId } = menu;
+    const entries: BootEntry[] = [];
+    for (const entry of menu.entries) {
+      const owner = owners.get(entry.id);
+      const first = owner ?? taken.get(entry.id);
+      const isCopy =
+        first === undefined ||
+        menu.volume === foundOn ||
+        bootKey(entry, owner === undefined) === bootKey(first, owner === undefined);
+      const id = isCopy ? entry.id : `${entry.id}@${foundOn}`;
+      if (!isCopy && entry.id === menu.defaultId) defaultId = id;
+      if (taken.has(id)) continue;
+      const kept = isCopy ? (first ?? entry) : { ...entry, id };
+      taken.set(id, kept);
+      entries.push(kept);
+    }
+    return { ...menu, entries, defaultId };
+  });
+}
+
+/** What an entry boots and shows, and on request the files that have to be signed for it. */
+function bootKey(entry: BootEntry, withFiles: boolean): string {
+  const { title, submenu, linux, initrd, options, bootImage, devicetree } = entry;
+  const files = withFiles ? [...entry.configs, ...entry.unsignedInputs.map(({ config }) => config)] : [];
+  return JSON.stringify([title, submenu, linux, initrd, options, bootImage, devicetree, files.map(({ ref }) => ref)]);
 }
 
 /** A finder that failed as a whole is reported in place of what it would have found. */

@@ -2,6 +2,7 @@ import { quote } from "../formats/format-error.ts";
 import { fileKey, type GrubFile } from "../formats/grub/ast.ts";
 import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
 import type { EnvironmentInput } from "../formats/grub/inputs.ts";
+import { defaultGrubLimits } from "../formats/grub/limits.ts";
 import { loaderCommandLine } from "../formats/grub/loader-command-line.ts";
 import {
   chooseDefault,
@@ -38,8 +39,11 @@ export const grubFinder: Finder = {
     const found: FoundMenu[] = [];
     const { paths, skipped } = await configsOf(context.source);
     if (skipped.length > 0) found.push(emptyMenu(context.source, skipped));
+    const left = limitsOf(context);
     for (const [index, path] of paths.entries()) {
-      const evaluation = await evaluateGrubConfig(volumes, { device, path }, limitsOf(context));
+      const evaluation = await evaluateGrubConfig(volumes, { device, path }, { ...left });
+      left.entriesMax -= evaluation.entriesMade;
+      left.allConfigsBytesMax -= evaluation.textBytes;
       const own = new Map<string, string>();
       for (const source of context.sources) own.set(source.volume.name, (await configsOf(source)).paths[0] ?? "");
       const { menu } = evaluation;
@@ -52,8 +56,19 @@ export const grubFinder: Finder = {
   },
 };
 
-function limitsOf({ limits }: FinderContext): { configBytesMax: number; entriesMax: number } {
-  return { configBytesMax: limits.configBytesMax, entriesMax: limits.entriesMax };
+/** What all configurations of a volume may cost together; a hostile one may hold a hundred. */
+function limitsOf({ limits }: FinderContext): {
+  readonly configBytesMax: number;
+  entriesMax: number;
+  allConfigsBytesMax: number;
+} {
+  const { allConfigsBytesMax } = defaultGrubLimits;
+  return {
+    configBytesMax: limits.configBytesMax,
+    entriesMax: limits.entriesMax,
+    // One file of the operator's largest size is always taken.
+    allConfigsBytesMax: Math.max(allConfigsBytesMax, limits.configBytesMax),
+  };
 }
 
 function emptyMenu(source: FileSource, skipped: readonly SkippedEntry[]): FoundMenu {
@@ -145,7 +160,7 @@ class MenuResult {
   }
 
   #addBoot(menu: GrubMenu, entry: GrubEntry, load: GrubLoad): void {
-    const reason = this.#whyNot(load);
+    const reason = this.#whyNot(entry, load);
     const linux = this.#used(load.kernel);
     const initrd = load.initrds.map((use) => this.#used(use)).filter((ref) => ref !== null);
     if (reason !== null || linux === null) {
@@ -179,13 +194,15 @@ class MenuResult {
   }
 
   /** Why an entry that loads a kernel cannot be offered. */
-  #whyNot({ kernel, initrds, devicetree, options }: GrubLoad): string | null {
+  #whyNot({ problems }: GrubEntry, { kernel, initrds, devicetree, options }: GrubLoad): string | null {
+    // Behind a file that is missing there often stands a volume that was not found.
+    const because = problems[0] === undefined ? "" : ` (${problems[0].text})`;
     for (const [what, use] of [
       ["linux", kernel],
       ...initrds.map((use) => ["initrd", use] as const),
       ["devicetree", devicetree],
     ] as const) {
-      if (use !== null && use.problem !== null) return `${what}: ${use.problem}`;
+      if (use !== null && use.problem !== null) return `${what}: ${use.problem}${because}`;
     }
     const bytes = new TextEncoder().encode(options).length;
     const { optionsBytesMax } = this.#context.limits;

@@ -45,11 +45,16 @@ export function rank(menus: readonly FoundMenu[], wanted: string | null): Rankin
 function rankMenu(menu: FoundMenu): RankedEntry[] {
   const where = `on ${menu.volume}`;
   const preferred = menu.entries.filter((entry) => entry.id === menu.defaultId);
+  // Why the default of the configuration is not the one that boots is told by the entry in its place.
+  const instead = preferred.length === 0 && menu.defaultReason !== "" ? `${menu.defaultReason}; ` : "";
   return [
     ...preferred.map((entry) => ({ entry, reason: `${menu.defaultReason}, ${where}` })),
     ...menu.entries
       .filter((entry) => entry.id !== menu.defaultId)
-      .map((entry) => ({ entry, reason: `next in the ${menu.format} menu ${where}` })),
+      .map((entry, index) => ({
+        entry,
+        reason: `${index === 0 ? instead : ""}next in the ${menu.format} menu ${where}`,
+      })),
   ];
 }
 

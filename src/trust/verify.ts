@@ -36,6 +36,9 @@ export type Verdict =
   | { readonly ok: true; readonly boot: VerifiedBoot; readonly artifacts: readonly ArtifactVerdict[] }
   | { readonly ok: false; readonly reason: string; readonly artifacts: readonly ArtifactVerdict[] };
 
+/** Refused files that a reason names: a hostile entry may have thousands, and reasons are kept and shown. */
+const concernsNamedMax = 8;
+
 /** Judges an entry's artifacts by the policy. Pure: it reads nothing but what it is given. */
 export function verify(artifacts: Artifacts, policy: Policy): Verdict {
   const files = policy.mode === "off" ? [] : artifacts.artifacts.map((artifact) => judge(artifact, policy));
@@ -48,7 +51,8 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
   const decisive = untrusted.filter((verdict) => verdict.checked);
   const concerns = (decisive.length > 0 ? decisive : untrusted).map(describeVerdict);
   if (policy.mode === "enforce" && concerns.length > 0) {
-    return { ok: false, reason: concerns.join("; "), artifacts: judged };
+    const more = concerns.length > concernsNamedMax ? `; and ${concerns.length - concernsNamedMax} more` : "";
+    return { ok: false, reason: `${concerns.slice(0, concernsNamedMax).join("; ")}${more}`, artifacts: judged };
   }
   if (artifacts.kernel === null) return { ok: false, reason: "the kernel was not read", artifacts: judged };
   const boot = {

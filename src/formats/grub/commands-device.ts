@@ -2,6 +2,7 @@ import { FormatError, quote } from "../format-error.ts";
 import { inputsOf, type OptionDefinition, optionValue, type ParsedArguments, parseArguments } from "./arguments.ts";
 import { fileKey } from "./ast.ts";
 import { parseEnvironment } from "./environment.ts";
+import { isHarmlessText } from "./harmless-text.ts";
 import type { GrubDevice } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
 import type { CommandCall, Machine } from "./machine.ts";
@@ -133,6 +134,12 @@ export function probe(machine: Machine, { words }: CommandCall): number {
   if (answer === null)
     return machine.fail(grubStatus.notImplemented, `probe: (${device.name}) has none or it is not known`);
   const variable = optionValue(parsed, "set");
+  if (!isHarmlessText(answer)) {
+    return machine.fail(
+      grubStatus.notImplemented,
+      `probe: ${quote(answer)} of (${device.name}): text without white space and quotes expected`,
+    );
+  }
   if (variable === null) machine.print(answer);
   else machine.assign(variable.text, answer, inputsOf(words));
   return grubStatus.none;
@@ -169,9 +176,7 @@ export async function loadEnvironment(machine: Machine, { words }: CommandCall):
   if (device === null || found === null) {
     return machine.fail(grubStatus.fileNotFound, `load_env: ${use.problem ?? "not found"}`);
   }
-  const asked = await machine.ask(() =>
-    machine.host.readFile(device, use.writtenPath, machine.limits.environmentBytesMax),
-  );
+  const asked = await machine.ask(() => machine.readText(device, use, found, machine.limits.environmentBytesMax));
   if ("error" in asked) return machine.fail(grubStatus.fileReadError, `load_env: ${asked.error}`);
   const file = { device: device.name, path: found.path };
   machine.session.environments.set(fileKey(file), { file, bytes: asked.answer });

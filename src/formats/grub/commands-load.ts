@@ -43,7 +43,10 @@ export async function linux(machine: Machine, call: CommandCall): Promise<number
 /** `initrd FILE…`, `initrd16`, `initrdefi`: the files are laid behind one another; a second command replaces the first. */
 export async function initrd(machine: Machine, call: CommandCall): Promise<number> {
   const { name, words } = call;
-  if (words.length === 0) return machine.fail(grubStatus.badArgument, `${name}: a file expected`);
+  if (words.length === 0) {
+    machine.load.initrdInputs = joinInputs(machine.load.initrdInputs, machine.ambient);
+    return machine.fail(grubStatus.badArgument, `${name}: a file expected`);
+  }
   if (machine.load.kernel === null) {
     return machine.fail(grubStatus.badArgument, `${name}: stands before the kernel, so GRUB does not load it`);
   }
@@ -67,7 +70,7 @@ export async function devicetree(machine: Machine, call: CommandCall): Promise<n
   if (!isWhole(machine, call)) return grubStatus.badArgument;
   const located = file === undefined ? null : await locateFile(machine, file);
   machine.load.devicetree = located?.use ?? null;
-  machine.load.devicetreeInputs = located?.inputs ?? noInputs;
+  machine.load.devicetreeInputs = located?.inputs ?? machine.ambient;
   return (located?.use.problem ?? null) === null ? grubStatus.none : grubStatus.fileNotFound;
 }
 

@@ -5,7 +5,6 @@ import { type Inputs, joinInputs, type Tainted } from "./inputs.ts";
 import { textLines } from "./lex.ts";
 import type { CommandCall, Machine } from "./machine.ts";
 import { leadingNumber } from "./number.ts";
-import { LimitError } from "./problem.ts";
 import { compileRegularExpression } from "./regular-expression.ts";
 import { grubStatus } from "./status.ts";
 import { evaluateTest } from "./test-expression.ts";
@@ -23,11 +22,15 @@ export function set(machine: Machine, { words }: CommandCall): number {
 export function unset(machine: Machine, { words }: CommandCall): number {
   const [word] = words;
   if (word === undefined) return machine.fail(grubStatus.badArgument, "unset: one argument expected");
-  const inputs = joinInputs(word.inputs, machine.ambient);
-  // A variable that an unsigned value took away is kept as an empty one, which knows why.
-  if (inputs.size > 0) machine.assign(word.text, "", inputs);
-  else machine.variables.unset(word.text);
+  unsetVariable(machine, word.text, word.inputs);
   return grubStatus.none;
+}
+
+/** A variable that an unsigned value took away is kept as an empty one, which knows why. */
+function unsetVariable(machine: Machine, name: string, shaped: Inputs): void {
+  const inputs = joinInputs(shaped, machine.ambient);
+  if (inputs.size > 0) machine.assign(name, "", inputs);
+  else machine.variables.unset(name);
 }
 
 export function exportVariables(machine: Machine, { words }: CommandCall): number {
@@ -150,7 +153,7 @@ function setMatch(machine: Machine, name: string, groups: readonly (string | nul
   const number = colon < 0 ? 1 : wholeNumber({ text: name.slice(0, colon), inputs });
   if (number === null) return machine.fail(grubStatus.badArgument, `regexp --set ${quote(name)}: NUMBER:NAME expected`);
   const group = groups[number] ?? null;
-  if (group === null) machine.variables.unset(name.slice(colon + 1));
+  if (group === null) unsetVariable(machine, name.slice(colon + 1), inputs);
   else machine.assign(name.slice(colon + 1), group, inputs);
   return grubStatus.none;
 }
@@ -227,7 +230,8 @@ export function menuEntry(machine: Machine, { name, words, block, place }: Comma
   if (title === undefined) return machine.fail(grubStatus.menu, `${name}: the title is missing`);
   if (machine.menu === null) return machine.fail(grubStatus.menu, `${name} inside an entry that is no sub-menu`);
   if (machine.session.entries >= machine.limits.entriesMax) {
-    throw new LimitError(`${name} ${quote(title.text)}: at most ${machine.limits.entriesMax} entries are taken`);
+    machine.refuse(`${name} ${quote(title.text)}: at most ${machine.limits.entriesMax} entries are taken`);
+    return grubStatus.outOfRange;
   }
   machine.session.entries++;
   const users = parsed.options.get("users")?.at(-1) ?? null;

@@ -27,6 +27,10 @@ export interface GrubEvaluation {
   readonly output: string;
   /** The environment blocks that were loaded. */
   readonly environments: readonly GrubConfig[];
+  /** Of all files that were read as configuration or as environment block. */
+  readonly textBytes: number;
+  /** Entries and sub-menus that were made. */
+  readonly entriesMade: number;
   /** `$?` at the end: only of use to tests of the language. */
   readonly status: string;
 }
@@ -102,6 +106,10 @@ export async function evaluateGrubConfig(
     output: "",
     entries: 0,
     configReads: 0,
+    limitInputs: noInputs,
+    texts: new Map(),
+    lines: new Map(),
+    textBytes: 0,
     environmentInputs: new Map(),
     environments: new Map(),
   };
@@ -123,6 +131,8 @@ export async function evaluateGrubConfig(
     notes: session.notes,
     output: session.output,
     environments: [...session.environments.values()],
+    textBytes: session.textBytes,
+    entriesMade: session.entries,
     status,
   };
 }
@@ -134,7 +144,7 @@ async function untilBudgetEnds(machine: Machine, work: () => Promise<unknown>): 
   } catch (error) {
     if (!(error instanceof LimitError)) throw error;
     const text = error instanceof BudgetError ? `${error.message} The rest is not run.` : error.message;
-    machine.refuse(text);
+    machine.limitPassed(text);
     machine.stopped = true;
   }
 }
@@ -213,7 +223,7 @@ async function finishEntry(
     place: item.place,
     outcome,
     problems: machine.problems,
-    inputs: [...joinInputs(item.inputs, item.ambient, ...used)],
+    inputs: [...joinInputs(item.inputs, item.ambient, machine.session.limitInputs, ...used)],
     configs: [...machine.configs.values()],
   };
 }

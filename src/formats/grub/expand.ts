@@ -66,8 +66,15 @@ class Drafts {
     if (word !== undefined) word.inputs = joinInputs(word.inputs, inputs);
   }
 
-  *finished(): Iterable<Tainted> {
-    for (const { text, inputs } of this.#words) if (text !== null) yield { text, inputs };
+  /** Only the last word can be without a text; that an unsigned value left it out is told by the word before it. */
+  finished(): Tainted[] {
+    const words: Tainted[] = [];
+    for (const { text, inputs } of this.#words) {
+      const before = words.at(-1);
+      if (text !== null) words.push({ text, inputs });
+      else if (before !== undefined) words[words.length - 1] = { ...before, inputs: joinInputs(before.inputs, inputs) };
+    }
+    return words;
   }
 }
 

@@ -2,6 +2,10 @@
 export interface GrubLimits {
   /** One configuration file, bytes. */
   readonly configBytesMax: number;
+  /** All configuration files and environment blocks of one evaluation together, bytes: they are kept, to be verified. */
+  readonly allConfigsBytesMax: number;
+  /** Lines of all configuration files of one evaluation together: a line costs far more memory than its bytes. */
+  readonly allLinesMax: number;
   /** Files read as configuration in one evaluation. */
   readonly configReadsMax: number;
   /** One environment block, bytes (GRUB's own has 1024). */
@@ -39,6 +43,8 @@ export interface GrubLimits {
 
 export const defaultGrubLimits: GrubLimits = {
   configBytesMax: 1 << 20,
+  allConfigsBytesMax: 16 << 20,
+  allLinesMax: 200_000,
   configReadsMax: 200,
   environmentBytesMax: 64 << 10,
   stepsMax: 1_000_000,

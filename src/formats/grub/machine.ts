@@ -5,11 +5,13 @@ import {
   fileKey,
   type GrubFile,
   type GrubPlace,
+  type SourceLine,
   type SourceText,
   type StatementNode,
   type WordNode,
 } from "./ast.ts";
 import { expandWords } from "./expand.ts";
+import { isHarmlessText } from "./harmless-text.ts";
 import type { GrubDevice, GrubFound, GrubHost } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
 import { configLines, LineReader } from "./lex.ts";
@@ -19,6 +21,8 @@ import { parseUnit } from "./parse.ts";
 import { type Budget, BudgetError, type GrubMessage, LimitError } from "./problem.ts";
 import { grubStatus } from "./status.ts";
 import { Variables } from "./variables.ts";
+
+const newline = 0x0a;
 
 /** An entry as `menuentry` or `submenu` made it; its commands run when the menu is complete. */
 export interface MenuItem {
@@ -88,6 +92,14 @@ export interface Session {
   output: string;
   entries: number;
   configReads: number;
+  /** What may be why a limit was passed outside of entries: what was left out then, each entry may lack. */
+  limitInputs: Inputs;
+  /** Every configuration file and environment block that was read, by {@link fileKey}: none is read a second time. */
+  readonly texts: Map<string, Uint8Array>;
+  /** Bytes in {@link texts}. */
+  textBytes: number;
+  /** The lines of configuration files, by {@link fileKey}: a file that runs itself stands in memory once. */
+  readonly lines: Map<string, readonly SourceLine[]>;
   /** One object for each variable of each environment block. */
   readonly environmentInputs: Map<string, EnvironmentInput>;
   /** The environment blocks that were loaded, by {@link fileKey}. */
@@ -209,6 +221,51 @@ export class Machine {
     } else this.report(text);
   }
 
+  /**
+   * A statement, or the rest of a script, that a limit ended. Outside of entries GRUB would have set or defined something
+   * there that entries use; an environment block can bring that about, one variable of each stands for it.
+   */
+  limitPassed(text: string): void {
+    this.refuse(text);
+    // An entry that is refused has lost nothing that others use.
+    if (this.refusal !== null) return;
+    const inputs = [...this.session.environmentInputs.values()];
+    const ofEachFile = new Map(inputs.map((input) => [fileKey(input.file), input]));
+    this.session.limitInputs = joinInputs(this.session.limitInputs, new Set(ofEachFile.values()));
+  }
+
+  /**
+   * A configuration file or an environment block, read once in an evaluation: what is verified must be what was run.
+   * Rejects where it cannot be read, and where all such files together are too large.
+   */
+  async readText(device: GrubDevice, use: GrubFileUse, found: GrubFound, bytesMax: number): Promise<Uint8Array> {
+    const { session } = this;
+    const key = fileKey({ device: device.name, path: found.path });
+    const known = session.texts.get(key);
+    if (known !== undefined && known.length <= bytesMax) return known;
+    const bytes = await session.host.readFile(device, use.writtenPath, bytesMax);
+    if (session.textBytes + bytes.length > session.limits.allConfigsBytesMax) {
+      throw new Error(
+        `read ${quote(use.written)}: more than ${session.limits.allConfigsBytesMax} bytes in all configuration files`,
+      );
+    }
+    session.textBytes += bytes.length;
+    session.texts.set(key, bytes);
+    return bytes;
+  }
+
+  /** Null where all configuration files together have too many. */
+  #linesOf(key: string, bytes: Uint8Array): readonly SourceLine[] | null {
+    const { lines: known } = this.session;
+    const old = known.get(key);
+    if (old !== undefined) return old;
+    const left = [...known.values()].reduce((sum, { length }) => sum - length, this.limits.allLinesMax);
+    if (bytes.reduce((sum, byte) => sum + Number(byte === newline), 0) > left) return null;
+    const lines = configLines(new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes));
+    known.set(key, lines);
+    return lines;
+  }
+
   /** Runs `work` with further unsigned inputs around it. */
   async within<Result>(inputs: Inputs, work: () => Promise<Result>): Promise<Result> {
     const before = this.#ambient;
@@ -306,7 +363,7 @@ export class Machine {
       status = await this.#execute(statement);
     } catch (error) {
       if (!(error instanceof LimitError) || error instanceof BudgetError) throw error;
-      this.refuse(error.message);
+      this.limitPassed(error.message);
       status = grubStatus.outOfRange;
     }
     this.#depth--;
@@ -389,7 +446,11 @@ export class Machine {
       return [];
     }
     this.budget.spend(asked.answer.length);
-    return asked.answer;
+    const names = asked.answer.filter(isHarmlessText);
+    const others = asked.answer.length - names.length;
+    if (others > 0)
+      this.note(`${quote(directory)}: ${others} names with white space, quotes or the like match no wildcard`);
+    return names;
   }
 
   async #command(statement: StatementNode & { kind: "command" }): Promise<number> {
@@ -470,9 +531,15 @@ export class Machine {
       return this.refuse(`${command} ${quote(word.text)}: more than ${this.limits.configReadsMax} files are read`);
     }
     const bytesMax = this.limits.configBytesMax;
-    const asked = await this.ask(() => this.host.readFile(device, use.writtenPath, bytesMax));
+    const asked = await this.ask(() => this.readText(device, use, found, bytesMax));
     if ("error" in asked) return this.refuse(asked.error);
     const bytes = asked.answer;
+    const lines = this.#linesOf(key, bytes);
+    if (lines === null) {
+      return this.refuse(
+        `${command} ${quote(word.text)}: more than ${this.limits.allLinesMax} lines in all configuration files`,
+      );
+    }
     this.configs.set(key, { file, bytes });
     onRun?.(file);
     const outer = (["config_file", "config_directory"] as const).map((name) => ({
@@ -485,9 +552,8 @@ export class Machine {
     this.variables.export("config_file");
     this.variables.export("config_directory");
     this.chain.push(key);
-    const text = new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytes);
     const { variables } = this;
-    await this.within(inputs, () => this.runText({ file, lines: configLines(text) }, true));
+    await this.within(inputs, () => this.runText({ file, lines }, true));
     this.chain.pop();
     // A menu that was shown keeps its context; nothing of this file runs any more.
     if (this.variables !== variables || this.shown) return;

@@ -99,12 +99,16 @@ export function chooseDefault(menu: GrubMenu, isOffered: (entry: GrubEntry) => b
   const inputs = [...(menu.default?.inputs ?? [])];
   const first = choose(menu.entries[index], reason, isOffered);
   if (first.entry !== null) return { ...first, inputs: [...inputs, ...first.inputs] };
+  // A sub-menu's own choice says so itself.
+  const isSubmenu = menu.entries[index]?.outcome.kind === "menu";
   let rest = menu.fallback?.text ?? "";
   for (;;) {
     const number = leadingNumber(rest);
-    if (number === null) return { entry: null, reason: `${first.reason}, which is not offered`, inputs };
+    if (number === null) {
+      return { entry: null, reason: isSubmenu ? first.reason : `${first.reason}, which is not offered`, inputs };
+    }
     rest = number.rest.trimStart();
-    const because = `fallback="${menu.fallback?.text ?? ""}", because ${first.reason} is not offered`;
+    const because = `fallback="${menu.fallback?.text ?? ""}", because ${first.reason}${isSubmenu ? "" : " is not offered"}`;
     const next = choose(menu.entries[number.value], because, isOffered);
     if (next.entry !== null) return { ...next, inputs: [...inputs, ...(menu.fallback?.inputs ?? []), ...next.inputs] };
   }

@@ -298,6 +298,14 @@ describe("the reason", () => {
         sources.disks = ["vda", "vdb"];
       }),
     ).toBe("no boot entry on vda, vdb"));
+  it("some of very many remarks", async () => {
+    const reason = await reasonOf((sources) => {
+      sources.disks = ["vda"];
+      sources.unreadable = Array.from({ length: 1000 }, (_, index) => `vda${index}: crypto_LUKS`);
+    });
+    expect(reason.split("; ")).toHaveLength(21);
+    expect(reason).toMatch(/; and 980 more\)$/);
+  });
   it("problems, what was skipped, and what holds no files", async () => {
     const on = await bench({
       volumes: [memorySource("vda1", { "/loader/entries/x.conf": "title x\nlinux /gone\n" })],

@@ -174,7 +174,7 @@ describe("list", () => {
     fails(["--config", config, "--root", "/nowhere"], /^--root "\/nowhere": ENOENT/));
   it("an option that it does not know", () => fails(["--jsn"], "Unknown option '--jsn'"));
   it("words that it does not take", () => fails(["word"], "Unexpected argument 'word'"));
-  it("a configuration that is not there", () => fails(["--config", "/nowhere"], "ENOENT"));
+  it("a configuration that is not there", () => fails(["--config", "/nowhere"], 'configuration "/nowhere": ENOENT'));
   it("a configuration that is not valid", () => {
     const bad = join(scratch, "bad.json");
     writeFileSync(bad, '{"x":1}');

@@ -59,6 +59,50 @@ describe("discover", () => {
     expect(skipped.some((skip) => skip.reason.includes("/missing"))).toBe(true);
   });
 
+  describe("a menu that a configuration on another disk leads to", () => {
+    const disk = (name: string, files: Readonly<Record<string, string>>): FileSource =>
+      memorySource(`${name}1`, files, { disk: name, part: 1, table: "gpt" });
+    const menu = `menuentry a {\nlinux /k ro $extra\n}\nmenuentry b {\nlinux /k b\n}\n`;
+    const own = disk("sdb", { "/boot/grub/grub.cfg": menu, "/k": "kernel" });
+    const stray = (before: string): FileSource =>
+      disk("sda", { "/boot/grub/grub.cfg": `${before}\nset root=hd1,gpt1\nconfigfile /boot/grub/grub.cfg\n` });
+    const shown = async (...sources: FileSource[]) =>
+      (await found(...sources)).entries.map(({ id, options, configs }) => [
+        id,
+        options,
+        configs.map(({ ref }) => ref.volume),
+      ]);
+
+    it("does not need that disk's files to be signed", async () => {
+      expect(await shown(stray(""), own)).toEqual([
+        ["sdb1:grub:0", "ro", ["sdb1"]],
+        ["sdb1:grub:1", "b", ["sdb1"]],
+      ]);
+    });
+
+    it("does not hide the disk's own entries where it changes them", async () => {
+      const result = await found(stray("set extra=evil; export extra; set default=0; export default"), own);
+      expect(result.entries.map(({ id, options, configs }) => [id, options, configs.length])).toEqual([
+        ["sdb1:grub:0@sda1", "ro evil", 2],
+        ["sdb1:grub:1", "b", 1],
+        ["sdb1:grub:0", "ro", 1],
+      ]);
+      expect(result.menus.map(({ defaultId }) => defaultId)).toEqual(["sdb1:grub:0@sda1", "sdb1:grub:0"]);
+    });
+
+    it("neither where the menu is found by such detours alone", async () => {
+      const hidden = disk("sdb", { "/menu.cfg": menu, "/k": "kernel" });
+      const lead = (name: string): FileSource =>
+        disk(name, { "/boot/grub/grub.cfg": "search --set --file /menu.cfg\nconfigfile /menu.cfg\n" });
+      expect(await shown(lead("sda"), hidden, lead("sdc"))).toEqual([
+        ["sdb1:grub:/menu.cfg:0", "ro", ["sda1", "sdb1"]],
+        ["sdb1:grub:/menu.cfg:1", "b", ["sda1", "sdb1"]],
+        ["sdb1:grub:/menu.cfg:0@sdc1", "ro", ["sdc1", "sdb1"]],
+        ["sdb1:grub:/menu.cfg:1@sdc1", "b", ["sdc1", "sdb1"]],
+      ]);
+    });
+  });
+
   it("nothing is found on nothing", async () => {
     expect(await found()).toEqual({ menus: [], entries: [], skipped: [] });
     expect(await found(memorySource("vda1", {}))).toEqual({ menus: [], entries: [], skipped: [] });

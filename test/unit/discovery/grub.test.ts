@@ -88,6 +88,14 @@ describe("Debian 12, as grub-mkconfig writes it", () => {
     ]);
   });
 
+  test("a volume that is not known by its UUID: the reason names the search that failed", async () => {
+    const menu = await findOne([memorySource("root1", files)]);
+    expect(menu.entries).toEqual([]);
+    expect(skippedRows(menu)[0]).toBe(
+      `root1/grub/grub.cfg:106 Debian GNU/Linux: linux: "/vmlinuz-6.1.0-21-amd64": no device "hd0,gpt2" is known (search: no device with fs-uuid "${uuid}")`,
+    );
+  });
+
   test("all that an entry holds", async () => {
     const { entries } = await findOne([bootVolume(files)]);
     const bytes = new TextEncoder().encode(config("debian-12"));
@@ -322,6 +330,18 @@ describe("what is not offered", () => {
       'fallback="1", because default="0" is not offered (/grub/grub.cfg)',
     ]);
   });
+});
+
+test("all configurations of a volume together", async () => {
+  const comment = `#${"x".repeat(900_000)}\n`;
+  const script = `${comment}menuentry a {\n linux /k\n}\n`;
+  const files = Object.fromEntries(Array.from({ length: 30 }, (_, index) => [`/EFI/${index}/grub.cfg`, script]));
+  const menus = await find([bootVolume({ ...files, "/k": "kernel" })]);
+  const entries = menus.flatMap((menu) => menu.entries);
+  expect(entries.length).toBe(18);
+  expect(menus.at(-1)?.skipped[0]?.reason).toMatch(/^read ".*": more than [0-9]+ bytes in all configuration files$/);
+  const few = await find([bootVolume({ ...files, "/k": "kernel" })], 0, { entriesMax: 3 });
+  expect(few.flatMap((menu) => menu.entries).length).toBe(3);
 });
 
 test("unsigned inputs carry the environment block that they came from", async () => {

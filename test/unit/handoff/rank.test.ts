@@ -40,6 +40,13 @@ describe("rank", () => {
   it("a default that is not offered is passed over", () => {
     expect(order([menu("vda1", ["a", "b"], { defaultId: "gone" })])).toEqual(["a", "b"]);
   });
+  it("why a menu has no default is told by the entry that stands in its place", () => {
+    const windows = menu("vda1", ["a", "b"], { defaultReason: 'default="0", which is not offered' });
+    expect(rank([windows], null).order.map((item) => item.reason)).toEqual([
+      'default="0", which is not offered; next in the bls1 menu on vda1',
+      "next in the bls1 menu on vda1",
+    ]);
+  });
   it("what the operator names comes first, with its menu's time-out", () => {
     expect(order([first, second], "e")).toEqual(["e", "b", "a", "c", "d"]);
     expect(rank([first, second], "e")).toMatchObject({

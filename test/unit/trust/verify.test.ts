@@ -327,3 +327,12 @@ describe("audit and off", () => {
     expect(verdict.artifacts).toEqual([]);
   });
 });
+
+it("a reason names some of very many refused files", async () => {
+  const initrd = Array.from({ length: 100 }, () => ({ volume: "vda1", path: "/initrd-a" }));
+  const verdict = await judged({ ...contents }, { entry: whole({ initrd }) });
+  const reason = verdict.ok ? "" : verdict.reason;
+  expect(reason.split("; ")).toHaveLength(9);
+  // Options, the configuration, the kernel, 100 initrds and the device tree.
+  expect(reason).toMatch(/; and 96 more$/);
+});

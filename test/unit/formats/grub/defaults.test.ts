@@ -15,7 +15,7 @@ const data: { readonly menu: readonly string[]; readonly rows: readonly Row[] } 
   readFileSync(new URL("../../../data/grub/defaults.json", import.meta.url), "utf8"),
 );
 
-async function choose(row: Row) {
+async function choose(row: Row, refusedTitle: string | null = null) {
   const script = [
     ...data.menu,
     row.default === null ? "" : `set default='${row.default}'`,
@@ -25,7 +25,7 @@ async function choose(row: Row) {
   const host = memoryGrubHost({ hd0: { files: { "/grub.cfg": script, "/k": "kernel" } } });
   const { menu } = await evaluateGrubConfig(host, { device: "hd0", path: "/grub.cfg" });
   if (menu === null) throw new Error("no menu");
-  return chooseDefault(menu, (entry) => entry.outcome.kind === "boot");
+  return chooseDefault(menu, (entry) => entry.outcome.kind === "boot" && entry.title !== refusedTitle);
 }
 
 test.each(data.rows)("default=$default fallback=$fallback boots $chosen", async (row) => {
@@ -42,4 +42,12 @@ test.each([
   ["broken", null, 'default="broken", which is not offered'],
 ])("the reason for %j, %j", async (text, fallback, reason) => {
   expect((await choose({ default: text, fallback, chosen: null })).reason).toBe(reason);
+});
+
+const inner = 'default="1>0", and in that sub-menu default="0", which is not offered';
+test.each([
+  [null, inner],
+  ["4", `fallback="4", because ${inner}`],
+])("the reason for an entry of a sub-menu that is not offered, fallback %j", async (fallback, reason) => {
+  expect((await choose({ default: "1>0", fallback, chosen: null }, "Inner")).reason).toBe(reason);
 });

@@ -251,7 +251,7 @@ describe("unsigned inputs", () => {
   async function inputsOf(
     body: string,
     before = load,
-    environment = "x=/vmlinuz\ny=quiet\nroot=hd0,gpt2\n",
+    environment = "x=/vmlinuz\ny=quiet\nroot=hd0,gpt2\nblank= \n",
     files: Files = {},
   ) {
     const { menu } = await evaluate(`${before}\nmenuentry e {\n${body}\n}\n`, {
@@ -285,8 +285,93 @@ describe("unsigned inputs", () => {
     [`${set}w=1; v=w; unset $v; linux /vmlinuz $w`, []],
     [`${set}w=1; eval "unset w # $y"; linux /vmlinuz $w $y`, ["y of /grub/grubenv"]],
     [`${set}linux /vmlinuz $y; nosuch`, []],
+    // An unquoted value of nothing but white space leaves its word out.
+    [`${set}linux /vmlinuz ro $blank`, ["blank of /grub/grubenv"]],
+    [`${set}linux /vmlinuz\ninitrd /initrd\ninitrd $blank`, ["blank of /grub/grubenv"]],
+    [`${set}linux /vmlinuz\ndevicetree /a.dtb\ndevicetree $blank`, ["blank of /grub/grubenv"]],
+    [`${set}w=1; regexp --set=w '(z)?' "$y"; linux /vmlinuz $w`, ["y of /grub/grubenv"]],
   ])("%s", async (body, expected) => {
     expect(await inputsOf(body)).toEqual(expected);
+  });
+
+  test("a statement that an environment block makes pass a limit, outside of entries", async () => {
+    const fill = Array.from({ length: 1000 }, (_, index) => `v${index}=\n`).join("");
+    expect(
+      await inputsOf("linux (hd0,gpt2)/vmlinuz $safe", "load_env\nset safe=lockdown=confidentiality", fill),
+    ).toHaveLength(1);
+    const long = `x=${"a".repeat(32 << 10)}\n`;
+    expect(await inputsOf("linux /vmlinuz $all", 'load_env\nset all="$x lockdown=integrity"', long)).toHaveLength(1);
+    expect(await inputsOf("linux /vmlinuz", "load_env\nset y=1", "x=1\n")).toEqual([]);
+  });
+
+  test("a limit that an entry passes taints no other", async () => {
+    const long = `x=${"a".repeat(32 << 10)}\n`;
+    const { menu } = await evaluate('load_env\nmenuentry a {\nset y="$x$x"\n}\nmenuentry b {\nlinux /vmlinuz\n}\n', {
+      "/grub/grubenv": grubenv(long),
+    });
+    expect(menu?.entries[1]?.inputs).toEqual([]);
+  });
+
+  test("names and labels on a disk add no words to the options", async () => {
+    const names = [
+      "a.iso",
+      "b.iso init=x",
+      "c.iso\tinit=x",
+      'd".iso',
+      "e\\.iso",
+      "f;w=1.iso",
+      "g\u00e0.iso",
+      "h\u00e9.iso",
+    ];
+    const files = Object.fromEntries(names.map((name) => [`/i/${name}`, ""]));
+    const script = "for f in /i/*.iso; do menuentry $f $f {\nlinux /vmlinuz f=$2\n}\ndone\n";
+    const { menu, notes } = await evaluate(script, files);
+    expect(menu?.entries.map(described)).toEqual([`${k} | f=/i/a.iso`, `${k} | f=/i/h\u00e9.iso`]);
+    expect(notes[0]?.text).toBe('"/i/": 6 names with white space, quotes or the like match no wildcard');
+    const host = memoryGrubHost({
+      hd0: {
+        label: "x init=y",
+        files: { "/vmlinuz": "k", "/g.cfg": "probe -s l -l hd0\nmenuentry a {\nlinux /vmlinuz $l\n}\n" },
+      },
+    });
+    const probed = await evaluateGrubConfig(host, { device: "hd0", path: "/g.cfg" });
+    expect(probed.menu?.entries.map(described)).toEqual(["(hd0)/vmlinuz | "]);
+    expect(messages(probed)).toEqual([
+      '/g.cfg:1: probe: "x init=y" of (hd0): text without white space and quotes expected',
+    ]);
+  });
+
+  test("a file is read once: what is verified is what was run", async () => {
+    let reads = 0;
+    const host = memoryGrubHost({
+      hd0: {
+        files: {
+          "/vmlinuz": "k",
+          "/g.cfg": "source /o.cfg\nsource /o.cfg\nload_env -f /e\nload_env -f /e\nmenuentry a {\nlinux /vmlinuz\n}\n",
+          "/o.cfg": "",
+          "/e": grubenv(""),
+        },
+      },
+    });
+    const changing = {
+      ...host,
+      readFile: (...request: Parameters<typeof host.readFile>) => {
+        reads++;
+        return host.readFile(...request);
+      },
+    };
+    await evaluateGrubConfig(changing, { device: "hd0", path: "/g.cfg" });
+    expect(reads).toBe(3);
+  });
+
+  test("lines of all files", async () => {
+    const files = { "/a.cfg": "\n".repeat(60), "/b.cfg": "\n".repeat(60) };
+    const script = "source /a.cfg\nsource /a.cfg\nsource /b.cfg\nmenuentry e {\nlinux /vmlinuz\n}\n";
+    const result = await evaluate(script, files, { allLinesMax: 100 });
+    expect(messages(result)).toEqual([
+      '/grub/grub.cfg:3: source "/b.cfg": more than 100 lines in all configuration files',
+    ]);
+    expect(result.menu?.entries).toHaveLength(1);
   });
 
   test("only the variables that are asked for", async () => {
