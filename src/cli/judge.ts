@@ -13,9 +13,18 @@ export const configUsage = `  --config FILE    the configuration to judge by; de
 /** The keys of a directory; files that are no keys are told on standard error. */
 export async function readPolicy(directory: string | undefined, mode: Policy["mode"]): Promise<Policy> {
   // A directory that was asked for has to be there.
-  const { keys, problems } = await (directory === undefined ? readKeysIfAny(keysDirectory) : readKeys(directory));
+  const { keys, problems } = await (directory === undefined ? readKeysIfAny(keysDirectory) : readKeysOf(directory));
   for (const problem of problems) process.stderr.write(`${problem}\n`);
   return { mode, keys };
+}
+
+async function readKeysOf(directory: string): ReturnType<typeof readKeys> {
+  try {
+    return await readKeys(directory);
+  } catch (error) {
+    const reason = error instanceof Error ? error.message : String(error);
+    throw new Error(`--keys ${JSON.stringify(directory)}: ${reason}`, { cause: error });
+  }
 }
 
 /** The entries that a word of the command line means: an id, a title, an alias or a pattern of these. */

@@ -8,6 +8,8 @@ import { UsageError } from "./verb.ts";
 export const rootUsage = `  --root SPEC      look at a directory as if it were a volume; may be given several times.
                    SPEC is DIR or DIR,name=vda1,uuid=U,label=L,partuuid=U,partlabel=L,
                    fstype=ext4,parttype=GUID,disk=vda,part=1,table=gpt|msdos
+                   A configuration that asks for a volume by its UUID or device gets a directory
+                   of which nothing is said, if there is only one.
                    Without --root the machine's own disks are searched (as root).`;
 
 /** A directory to be seen as a volume, with what is to be known of that volume. */

@@ -55,6 +55,9 @@ ${rootUsage}
     const policy = await readPolicy(values.keys, "enforce");
     const results: Result[] = [];
     const roots = values.root ?? [];
+    // No id and no title of an entry begins so.
+    const missing = positionals.find((word) => /^\.{0,2}\//.test(word) && !existsSync(word));
+    if (missing !== undefined) throw new Error(`verify ${JSON.stringify(missing)}: no such file`);
     // Disks are searched only when something that is no file is asked for.
     if (roots.length > 0 || positionals.some((word) => !isFile(word))) {
       await using result = await survey(config, roots);

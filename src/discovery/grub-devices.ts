@@ -40,6 +40,8 @@ export class GrubVolumes implements GrubHost {
   readonly platform = "efi";
   readonly cpu: string;
   readonly devices: readonly GrubDevice[];
+  /** A directory given with nothing but its path, where there is just one: then it is what its configuration means. */
+  readonly unknown: GrubDevice | null;
   readonly #sources: ReadonlyMap<string, FileSource>;
   readonly #byName: ReadonlyMap<string, GrubDevice>;
 
@@ -47,6 +49,8 @@ export class GrubVolumes implements GrubHost {
     const names = grubDeviceNames(sources.map(({ volume }) => volume));
     this.cpu = cpuNames.get(architecture) ?? architecture;
     this.devices = sources.map(({ volume }, index) => device(names[index] ?? "", volume));
+    const unknown = this.devices.filter((_, index) => isUnknown(sources[index]?.volume));
+    this.unknown = unknown.length === 1 ? (unknown[0] ?? null) : null;
     this.#sources = new Map(sources.map((source, index) => [names[index] ?? "", source]));
     // Later names never take the place of earlier ones: the first of two volumes is the one that GRUB would find.
     const known = new Map<string, GrubDevice>();
@@ -59,7 +63,8 @@ export class GrubVolumes implements GrubHost {
   }
 
   device(name: string): GrubDevice | null {
-    return this.#byName.get(name) ?? null;
+    const known = this.#byName.get(name) ?? null;
+    return known === null && /^hd\d+(,(gpt|msdos)?\d+)?$/.test(name) ? this.unknown : known;
   }
 
   /** The volume behind a device's name. */
@@ -107,6 +112,13 @@ function device(name: string, volume: VolumeFacts): GrubDevice {
     partUuid: volume.partuuid,
     partitionMap: volume.table,
   };
+}
+
+/** Whether nothing is known of a volume. A volume of the machine itself has a filesystem at least. */
+function isUnknown(volume: VolumeFacts | undefined): boolean {
+  if (volume === undefined) return false;
+  const { fstype, uuid, label, partuuid, disk } = volume;
+  return [fstype, uuid, label, partuuid, disk].every((fact) => fact === null);
 }
 
 /** `hd0,gpt2` is `hd0,2` too; where the table is not known, the number stands for either kind. */

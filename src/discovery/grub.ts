@@ -21,7 +21,7 @@ import type { FileSource } from "./source.ts";
 const configPaths = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub/grub.cfg", "/grub2/grub.cfg"] as const;
 
 /** Directories of loaders on an EFI system partition; further ones are not looked at. */
-export const loaderDirectoriesMax = 100;
+export const loaderDirectoriesMax = 20;
 
 /**
  * Finds the menu entries of GRUB configurations, which are programs and are run (see {@link evaluateGrubConfig}). A
@@ -56,7 +56,7 @@ export const grubFinder: Finder = {
   },
 };
 
-/** What all configurations of a volume may cost together; a hostile one may hold a hundred. */
+/** What all configurations of a volume may cost together; a hostile one may hold two dozen. */
 function limitsOf({ limits }: FinderContext): {
   readonly configBytesMax: number;
   entriesMax: number;

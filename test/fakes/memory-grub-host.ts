@@ -29,6 +29,7 @@ export function memoryGrubHost(
     platform,
     cpu,
     devices: known,
+    unknown: null,
     device: (name) => known.find((device) => device.name === name) ?? null,
     async find(device, path): Promise<GrubFound | null> {
       const wanted = normal(path);

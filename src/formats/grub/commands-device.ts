@@ -78,15 +78,19 @@ async function find(
   hints: readonly Tainted[],
   inputs: Inputs,
 ): Promise<number> {
+  const give = (device: GrubDevice): number => {
+    if (variable === null) machine.print(` ${device.name}`);
+    else machine.assign(variable, device.name, inputs);
+    return grubStatus.none;
+  };
   const tried = new Set<string>();
   for (const device of [...hints.flatMap(({ text }) => hintedDevices(machine, text)), ...machine.host.devices]) {
     if (tried.has(device.name)) continue;
     tried.add(device.name);
-    if (!(await isSearched(machine, kind, key.text, device))) continue;
-    if (variable === null) machine.print(` ${device.name}`);
-    else machine.assign(variable, device.name, inputs);
-    return grubStatus.none;
+    if (await isSearched(machine, kind, key.text, device)) return give(device);
   }
+  // Its files were looked at; its label and its UUID can be any.
+  if (kind !== "file" && machine.host.unknown !== null) return give(machine.host.unknown);
   return machine.fail(grubStatus.fileNotFound, `search: no device with ${kind} ${quote(key.text)}`);
 }
 

@@ -30,6 +30,8 @@ export interface GrubHost {
   readonly cpu: string;
   /** In the order in which `search` tries them. */
   readonly devices: readonly GrubDevice[];
+  /** The one device of which nothing is known: what no other device answers to, it may be. Null where there is none. */
+  readonly unknown: GrubDevice | null;
   /** The device that a name means (`hd0,2` may mean `hd0,gpt2`); null where there is none. */
   device(name: string): GrubDevice | null;
   /** Null where there is no such file. */

@@ -96,6 +96,16 @@ describe("Debian 12, as grub-mkconfig writes it", () => {
     );
   });
 
+  test("a directory of which nothing is known is the volume that the configuration means", async () => {
+    const bare = memorySource("root1", files, { fstype: null });
+    const rows = (await findOne([bare])).entries.map(row);
+    const wanted = (await findOne([bootVolume(files)])).entries.map(row);
+    expect(rows).toEqual(wanted.map((text) => text.replaceAll("vda2", "root1")));
+    // Of two such directories either could be meant: none is taken.
+    const menu = await findOne([bare, memorySource("root2", {}, { fstype: null })]);
+    expect(menu.entries).toEqual([]);
+  });
+
   test("all that an entry holds", async () => {
     const { entries } = await findOne([bootVolume(files)]);
     const bytes = new TextEncoder().encode(config("debian-12"));
