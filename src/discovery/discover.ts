@@ -1,3 +1,4 @@
+import { ConfigBudget } from "./config-budget.ts";
 import type { BootEntry, FoundMenu, SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits } from "./finder.ts";
 import { finders } from "./finders.ts";
@@ -16,16 +17,21 @@ export async function discover(
   architecture: string,
   limits: DiscoveryLimits,
 ): Promise<Discovered> {
+  const budgets = new Map<string, ConfigBudget>();
   const found = await Promise.all(
-    sources.flatMap((source) =>
-      finders.map(async (finder): Promise<SearchedMenu[]> => {
-        const volume = source.volume.name;
+    sources.flatMap(({ volume: { name, disk } }, index) => {
+      const budget = budgets.get(disk ?? name) ?? new ConfigBudget();
+      budgets.set(disk ?? name, budget);
+      const charged = sources.map((each) => budget.charge(each));
+      const source = charged[index];
+      if (source === undefined) return [];
+      return finders.map(async (finder): Promise<SearchedMenu[]> => {
         const menus = await finder
-          .find({ source, sources, architecture, limits })
-          .catch((error: unknown) => [failedMenu(volume, finder.format, error)]);
-        return menus.map((menu) => ({ menu, foundOn: volume }));
-      }),
-    ),
+          .find({ source, sources: charged, architecture, limits })
+          .catch((error: unknown) => [failedMenu(name, finder.format, error)]);
+        return menus.map((menu) => ({ menu, foundOn: name }));
+      });
+    }),
   );
   const menus = uniqueEntries(found.flat());
   return {
