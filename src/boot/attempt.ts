@@ -1,5 +1,6 @@
 import type { BootEntry } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { execute } from "../handoff/execute.ts";
 import { load } from "../handoff/load.ts";
 import type { System } from "../linux/system.ts";
@@ -52,7 +53,7 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
     report.mark("jump");
     return await execute(system, kernel);
   } catch (error) {
-    return refuse(report, entry, error instanceof Error ? error.message : String(error));
+    return refuse(report, entry, messageOf(error));
   }
 }
 

@@ -1,3 +1,4 @@
+import { messageOf } from "../formats/error-text.ts";
 import { FormatError, quote } from "../formats/format-error.ts";
 import {
   choice,
@@ -9,6 +10,10 @@ import {
   readSection,
   section,
 } from "../formats/schema.ts";
+
+/** Where the image builder puts configuration and keys, and PID 1 finds them. */
+export const configPath = "/etc/slipway/config.json";
+export const keysDirectory = "/etc/slipway/keys";
 
 const mebibyte = 1 << 20;
 
@@ -121,7 +126,7 @@ export function parseConfig(text: string, name: string): Config {
   try {
     value = JSON.parse(text);
   } catch (error) {
-    throw new FormatError(name, `JSON expected: ${error instanceof Error ? error.message : String(error)}`);
+    throw new FormatError(name, `JSON expected: ${messageOf(error)}`);
   }
   return readSection(configSchema, value, name);
 }

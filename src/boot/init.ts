@@ -2,22 +2,19 @@ import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { MachineSources } from "../discovery/machine-sources.ts";
 import { consoles as consoleValues, parameters } from "../formats/cmdline.ts";
+import { errorCode, messageOf } from "../formats/error-text.ts";
 import { nativeSystem } from "../linux/native.ts";
 import type { System } from "../linux/system.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
 import { openConsoles } from "../machine/consoles.ts";
 import { ModuleLoader } from "../machine/modules.ts";
 import { readKeysIfAny } from "../trust/policy.ts";
-import { type Config, defaultConfig, overrideConfig, parseConfig } from "./config.ts";
+import { type Config, configPath, defaultConfig, keysDirectory, overrideConfig, parseConfig } from "./config.ts";
 import { DeviceEvents } from "./device-events.ts";
 import { Report } from "./report.ts";
 import { Rescue, type RescueOptions } from "./rescue.ts";
 import { BootSession } from "./session.ts";
 import { mountEarly, mountKernelFilesystems } from "./setup.ts";
-
-/** Where the image builder puts them. */
-export const configPath = "/etc/slipway/config.json";
-export const keysDirectory = "/etc/slipway/keys";
 
 /** A timer that never matters: as long as it runs, PID 1 has something to wait for and does not exit. */
 const longMs = 2 ** 30;
@@ -31,15 +28,16 @@ export async function runInit(): Promise<never> {
   const options: { current: RescueOptions } = { current: defaultConfig.rescue };
   let session: BootSession | null = null;
   let rescue: Rescue | null = null;
+  const enterRescue = (reason: string): void => {
+    rescue ??= new Rescue(nativeSystem(), report, options.current, () => session, own);
+    rescue.enter(reason);
+  };
   const fail = (what: string, error: unknown): void => {
-    const text = error instanceof Error ? error.message : String(error);
+    const text = messageOf(error);
     try {
-      rescue ??= new Rescue(nativeSystem(), report, options.current, () => session, own);
-      rescue.enter(`${what}: ${text}`);
+      enterRescue(`${what}: ${text}`);
     } catch (second) {
-      report.failure(
-        `rescue: ${what}: ${text} (and then: ${second instanceof Error ? second.message : String(second)})`,
-      );
+      report.failure(`rescue: ${what}: ${text} (and then: ${messageOf(second)})`);
     }
   };
   process.on("uncaughtException", (error) => fail("internal error", error));
@@ -48,10 +46,7 @@ export async function runInit(): Promise<never> {
     const system = nativeSystem();
     process.on("SIGCHLD", () => void system.reapOrphans(own));
     session = await prepare(system, report, options);
-    await session.run((reason) => {
-      rescue ??= new Rescue(system, report, options.current, () => session, own);
-      rescue.enter(reason);
-    });
+    await session.run(enterRescue);
   } catch (error) {
     fail("start", error);
   }
@@ -98,7 +93,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
 /** A missing file means the defaults; a file that is not valid stops the boot, for nobody knows what it was to forbid. */
 async function readConfig(): Promise<Config> {
   const text = await readFile(configPath, "utf8").catch((error: unknown) => {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") return null;
+    if (errorCode(error) === "ENOENT") return null;
     throw error;
   });
   return text === null ? defaultConfig : parseConfig(text, configPath);

@@ -1,5 +1,6 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { existsSync } from "node:fs";
+import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import type { System } from "../linux/system.ts";
 import type { Console } from "../machine/consoles.ts";
@@ -88,7 +89,7 @@ export class Rescue {
     const lines = new ConsoleLines(this.#system, console, (line) => {
       this.#startTimer();
       this.#run(console, lines, line).catch((error: unknown) => {
-        console.write(`${printable(error instanceof Error ? error.message : String(error))}\n`);
+        console.write(`${printable(messageOf(error))}\n`);
       });
     });
     console.write("slipway> ");
@@ -137,7 +138,7 @@ export class Rescue {
       await withDeadline(this.#system.sync(), syncSecondsMax, "sync").catch(() => {});
       this.#system.reboot(kind);
     } catch (error) {
-      this.#report.failure(`reboot: ${error instanceof Error ? error.message : String(error)}`);
+      this.#report.failure(`reboot: ${messageOf(error)}`);
     }
   }
 

@@ -1,4 +1,5 @@
 import { existsSync, mkdirSync, writeFileSync } from "node:fs";
+import { messageOf } from "../formats/error-text.ts";
 import { errno, SyscallError } from "../linux/errno.ts";
 import type { MountFlag, System } from "../linux/system.ts";
 
@@ -61,7 +62,7 @@ function mountOne(system: System, request: EarlyMount): string[] {
   } catch (error) {
     if (error instanceof SyscallError && error.errno === errno.EBUSY) return [];
     if (request.essential) throw error;
-    return [error instanceof Error ? error.message : String(error)];
+    return [messageOf(error)];
   }
 }
 

@@ -1,5 +1,6 @@
 import { parseArgs } from "node:util";
 import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
 import { preflight } from "../handoff/preflight.ts";
@@ -128,7 +129,7 @@ async function judgeLines(result: Survey, entry: BootEntry, keys: string | undef
     preflight(nativeSystem(), verdict.boot, commandLine, machineArchitecture());
     return [...lines, "  would boot"];
   } catch (error) {
-    return [`  would not boot: ${error instanceof Error ? error.message : String(error)}`];
+    return [`  would not boot: ${messageOf(error)}`];
   }
 }
 

@@ -3,6 +3,7 @@ import path from "node:path";
 import { isSea } from "node:sea";
 import { parseArgs } from "node:util";
 import { type Config, parseConfig } from "../boot/config.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { HostFiles } from "../image/host-files.ts";
 import { ImageError, imageError } from "../image/image-error.ts";
@@ -141,7 +142,7 @@ function parseStrictly(args: readonly string[]) {
       },
     });
   } catch (error) {
-    throw new UsageError(`image build: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    throw new UsageError(`image build: ${messageOf(error)}`, { cause: error });
   }
 }
 

@@ -1,5 +1,6 @@
-import { configPath, keysDirectory } from "../boot/init.ts";
+import { configPath, keysDirectory } from "../boot/config.ts";
 import type { BootEntry } from "../discovery/entry.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { isWanted } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { availableMemoryBytes } from "../machine/memory.ts";
@@ -22,7 +23,7 @@ async function readKeysOf(directory: string): ReturnType<typeof readKeys> {
   try {
     return await readKeys(directory);
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`--keys ${JSON.stringify(directory)}: ${reason}`, { cause: error });
   }
 }

@@ -1,4 +1,5 @@
 import { parseArgs } from "node:util";
+import { configPath } from "../boot/config.ts";
 import type { BootEntry, FileRef, SkippedEntry } from "../discovery/entry.ts";
 import { printable } from "../formats/printable.ts";
 import { rootUsage } from "./roots.ts";
@@ -18,7 +19,7 @@ Lists the boot entries in menu order, volume by volume; * marks the one that boo
 Nothing is changed on any disk. Exit code: 0 with entries, 3 with none, 1 on failure.
 
   --json           print the list as JSON (docs/json.md)
-  --config FILE    the configuration to choose by; default /etc/slipway/config.json
+  --config FILE    the configuration to choose by; default ${configPath}
 ${rootUsage}
 `,
   async run(args) {

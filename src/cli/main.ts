@@ -1,3 +1,4 @@
+import { errorCode, messageOf } from "../formats/error-text.ts";
 import { verbNames } from "./help.ts";
 import { UsageError } from "./verb.ts";
 import { type Choice, chooseVerb, verbs } from "./verbs.ts";
@@ -34,7 +35,7 @@ async function runChoice(choice: Exclude<Choice, { kind: "init" }>): Promise<num
     const verb = await choice.verb.load();
     return await verb.run(choice.args);
   } catch (error) {
-    process.stderr.write(`slipway: ${error instanceof Error ? error.message : String(error)}\n`);
+    process.stderr.write(`slipway: ${messageOf(error)}\n`);
     if (isUsageMistake(error)) process.stderr.write(`"slipway help ${choice.verb.name}" shows its options\n`);
     return 1;
   }
@@ -43,5 +44,5 @@ async function runChoice(choice: Exclude<Choice, { kind: "init" }>): Promise<num
 /** A mistake in the words of the command line, found by us or by Node's own parser of options. */
 function isUsageMistake(error: unknown): boolean {
   if (error instanceof UsageError) return true;
-  return error instanceof Error && "code" in error && String(error.code).startsWith("ERR_PARSE_ARGS");
+  return errorCode(error)?.startsWith("ERR_PARSE_ARGS") ?? false;
 }

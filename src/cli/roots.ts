@@ -1,6 +1,7 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { DirectorySource } from "../discovery/directory-source.ts";
 import type { FileSource, VolumeFacts } from "../discovery/source.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { UsageError } from "./verb.ts";
@@ -89,7 +90,7 @@ function openDirectory(directory: string): number {
   try {
     return openSync(directory, constants.O_RDONLY | constants.O_DIRECTORY);
   } catch (error) {
-    throw new Error(`--root ${quote(directory)}: ${error instanceof Error ? error.message : String(error)}`, {
+    throw new Error(`--root ${quote(directory)}: ${messageOf(error)}`, {
       cause: error,
     });
   }

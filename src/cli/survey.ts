@@ -1,10 +1,10 @@
 import { existsSync } from "node:fs";
 import { readFile } from "node:fs/promises";
-import { type Config, defaultConfig, parseConfig } from "../boot/config.ts";
-import { configPath } from "../boot/init.ts";
+import { type Config, configPath, defaultConfig, parseConfig } from "../boot/config.ts";
 import { type Discovered, discover } from "../discovery/discover.ts";
 import { MachineSources } from "../discovery/machine-sources.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { type Ranking, rank } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
@@ -31,7 +31,7 @@ async function readText(path: string): Promise<string> {
   try {
     return await readFile(path, "utf8");
   } catch (error) {
-    const reason = error instanceof Error ? error.message : String(error);
+    const reason = messageOf(error);
     throw new Error(`configuration ${quote(path)}: ${reason}`, { cause: error });
   }
 }

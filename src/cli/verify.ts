@@ -1,7 +1,9 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
+import { configPath } from "../boot/config.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { readFileArtifact } from "../trust/artifacts.ts";
@@ -35,7 +37,7 @@ options, or for single files, judged as trust "enforce" would.
 Exit code: 0 when all are trusted, 2 when something is refused, 1 on failure.
 
   --json           print the verdicts as JSON (docs/json.md)
-  --policy FILE    the configuration with the limits to judge by; default /etc/slipway/config.json
+  --policy FILE    the configuration with the limits to judge by; default ${configPath}
 ${keysUsage}
 ${rootUsage}
 `,
@@ -94,7 +96,7 @@ async function verifyWord(result: Survey, word: string, policy: Policy): Promise
         problem: null,
       });
     } catch (error) {
-      const problem = error instanceof Error ? error.message : String(error);
+      const problem = messageOf(error);
       results.push({ subject: entry.id, kind: "entry", trusted: false, artifacts: [], problem });
     }
   }

@@ -1,6 +1,7 @@
 import { close, closeSync, constants, fstatSync } from "node:fs";
 import { type FileHandle, lstat, open, opendir, readlink } from "node:fs/promises";
 import { promisify } from "node:util";
+import { errorCode } from "../formats/error-text.ts";
 import { errno, SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
 import { DeadlineError, withDeadline } from "../machine/deadline.ts";
@@ -192,10 +193,6 @@ async function readNames(directory: string): Promise<string[]> {
 
 function components(path: string): string[] {
   return path.split("/").filter((name) => name !== "" && name !== ".");
-}
-
-function errorCode(error: unknown): string | null {
-  return error instanceof Error && "code" in error && typeof error.code === "string" ? error.code : null;
 }
 
 function reason(error: unknown): string {

@@ -1,3 +1,4 @@
+import { messageOf } from "../formats/error-text.ts";
 import { ConfigBudget } from "./config-budget.ts";
 import type { BootEntry, FoundMenu, SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits } from "./finder.ts";
@@ -89,7 +90,7 @@ function bootKey(entry: BootEntry, withFiles: boolean): string {
 
 /** A finder that failed as a whole is reported in place of what it would have found. */
 function failedMenu(volume: string, format: FoundMenu["format"], error: unknown): FoundMenu {
-  const reason = error instanceof Error ? error.message : String(error);
+  const reason = messageOf(error);
   return {
     volume,
     format,

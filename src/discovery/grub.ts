@@ -1,3 +1,4 @@
+import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { fileKey, type GrubFile } from "../formats/grub/ast.ts";
 import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
@@ -86,7 +87,7 @@ async function configsOf(source: FileSource): Promise<{ paths: readonly string[]
     try {
       await work();
     } catch (error) {
-      const reason = error instanceof Error ? error.message : String(error);
+      const reason = messageOf(error);
       skipped.push({ source: { volume, path, line: 1 }, title: null, reason });
     }
   };

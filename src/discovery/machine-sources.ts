@@ -1,3 +1,4 @@
+import { messageOf } from "../formats/error-text.ts";
 import type { System } from "../linux/system.ts";
 import { type BlockDevice, compareDeviceNames, listBlockDevices } from "../machine/block-devices.ts";
 import { filesystemSupport } from "../machine/filesystems.ts";
@@ -94,7 +95,7 @@ export class MachineSources {
           const rootFd = await openVolume(this.#system, this.#modules, volume, this.#timeoutSeconds);
           return new DirectorySource(this.#system, rootFd, volumeFacts(volume), this.#timeoutSeconds);
         } catch (error) {
-          problems.push({ device: volume.device.name, reason: error instanceof Error ? error.message : String(error) });
+          problems.push({ device: volume.device.name, reason: messageOf(error) });
           return null;
         }
       }),

@@ -1,6 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import path from "node:path";
+import { configPath, keysDirectory } from "../boot/config.ts";
 import { CpioEncoder, cpioPadding, symlinkContent } from "../formats/cpio.ts";
 import type { KeyFile } from "../trust/policy.ts";
 import type { HostFiles } from "./host-files.ts";
@@ -9,10 +10,6 @@ import { type Content, type ImageNode, type ImagePart, ImageTree } from "./image
 import type { ModuleSelection } from "./kernel-modules.ts";
 import { type LibraryClosure, libraryClosure } from "./libraries.ts";
 
-/** Where PID 1 finds its configuration and its keys. */
-const configPath = "/etc/slipway/config.json";
-const keysPath = "/etc/slipway/keys";
-
 /** Empty directories of the image, to mount on and to work in. */
 const directories: readonly (readonly [path: string, permissions: number])[] = [
   ["/dev", 0o755],
@@ -20,7 +17,7 @@ const directories: readonly (readonly [path: string, permissions: number])[] = [
   ["/sys", 0o755],
   ["/run", 0o755],
   ["/tmp", 0o1777],
-  [keysPath, 0o755],
+  [keysDirectory, 0o755],
   ["/root", 0o700],
   ["/mnt", 0o755],
 ];
@@ -72,7 +69,7 @@ export function planInitramfs(inputs: InitramfsInputs): Initramfs {
   tree.device("/dev/null", 0o666, 1, 3);
   addText(tree, configPath, inputs.config, "configuration");
   for (const key of inputs.keys) {
-    tree.file(`${keysPath}/${key.name}`, 0o644, { kind: "bytes", bytes: key.bytes }, "configuration");
+    tree.file(`${keysDirectory}/${key.name}`, 0o644, { kind: "bytes", bytes: key.bytes }, "configuration");
   }
   if (inputs.modules !== null) addModules(tree, inputs.modules);
   for (const include of inputs.includes) addInclude(tree, include);

@@ -2,6 +2,7 @@ import { readFileSync, statSync } from "node:fs";
 import path from "node:path";
 import { promisify } from "node:util";
 import { gunzip, zstdDecompress } from "node:zlib";
+import { errorCode } from "../formats/error-text.ts";
 import { ModuleIndex, type ModuleSources, type ModuleTexts } from "../formats/modules.ts";
 import { ImageError, imageError } from "./image-error.ts";
 import type { Content } from "./image-tree.ts";
@@ -74,7 +75,7 @@ function readModuleText(directory: string, name: string): string | null {
   try {
     return readFileSync(file, "utf8");
   } catch (error) {
-    if (error instanceof Error && "code" in error && (error.code === "ENOENT" || error.code === "ENOTDIR")) return null;
+    if (errorCode(error) === "ENOENT" || errorCode(error) === "ENOTDIR") return null;
     throw imageError("read", file, error);
   }
 }

@@ -3,6 +3,7 @@ import { createRequire } from "node:module";
 import { dirname, join } from "node:path";
 import { getRawAsset, isSea } from "node:sea";
 import type koffi from "koffi";
+import { messageOf } from "../formats/error-text.ts";
 
 /** The subset of koffi that the native addon itself offers; the package's JavaScript only finds and loads it. */
 export type Koffi = typeof koffi;
@@ -41,7 +42,7 @@ function loadEmbedded(bytes: Uint8Array): Koffi {
     try {
       return loadNameless(directory, bytes);
     } catch (error) {
-      failures.push(error instanceof Error ? error.message : String(error));
+      failures.push(messageOf(error));
     }
   }
   // Before /proc is mounted a nameless file has no path: PID 1's root is memory, so a name there for an instant is harmless.

@@ -1,5 +1,6 @@
 import { readdirSync, readFileSync } from "node:fs";
 import { open, readFile } from "node:fs/promises";
+import { messageOf } from "../formats/error-text.ts";
 import { ModuleIndex } from "../formats/modules.ts";
 import { SyscallError } from "../linux/errno.ts";
 import type { System } from "../linux/system.ts";
@@ -113,7 +114,7 @@ export class ModuleLoader {
       (error: unknown) => {
         // A driver that finds no device of its kind refuses to load; that is an answer, not a failure.
         const absent = error instanceof SyscallError && error.code === "ENODEV";
-        if (required && !absent) this.problems.push(error instanceof Error ? error.message : String(error));
+        if (required && !absent) this.problems.push(messageOf(error));
       },
     );
     this.#loads.set(path, load);

@@ -1,5 +1,6 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
+import { errorCode, messageOf } from "../formats/error-text.ts";
 import { readPartitionTable } from "../formats/partition-table.ts";
 import type { ReadAt } from "../formats/read-at.ts";
 import { probeSuperblock } from "../formats/superblock/table.ts";
@@ -70,8 +71,9 @@ export async function probeVolumes(devices: readonly BlockDevice[], timeoutSecon
 function describeFailure(device: BlockDevice, error: unknown): string {
   // An empty optical drive claims a size and fails the first read.
   const isOptical = /^sr\d/.test(device.name);
-  if (isOptical && error instanceof Error && "code" in error) return `no readable medium (${String(error.code)})`;
-  return error instanceof Error ? error.message : String(error);
+  const code = errorCode(error);
+  if (isOptical && code !== null) return `no readable medium (${code})`;
+  return messageOf(error);
 }
 
 async function readTable(disk: BlockDevice): ReturnType<typeof readPartitionTable> {

@@ -1,6 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { BootEntry, ConfigText, FileRef } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { messageOf } from "../formats/error-text.ts";
 import type { MappedBytes, System } from "../linux/system.ts";
 import { MemoryFile } from "./memory-file.ts";
 import type { Policy } from "./policy.ts";
@@ -54,11 +55,18 @@ const chunkBytes = 1 << 20;
 const initrdAlignment = 4;
 
 interface PlannedFile {
-  readonly role: "linux" | "initrd" | "devicetree";
+  readonly role: ArtifactRole;
   readonly ref: FileRef;
   readonly source: FileSource;
   readonly size: number;
   readonly signatures: readonly FoundSignature[];
+}
+
+/** What an entry loads, each role with a limit and a memory file of its own. */
+type LoadedRole = "linux" | "initrd" | "devicetree";
+
+interface PlannedLoad extends PlannedFile {
+  readonly role: LoadedRole;
 }
 
 export interface ReadArtifactsRequest {
@@ -141,7 +149,7 @@ async function readConfig(
   };
 }
 
-async function planFile(request: ReadArtifactsRequest, role: PlannedFile["role"], ref: FileRef): Promise<PlannedFile> {
+async function planFile(request: ReadArtifactsRequest, role: LoadedRole, ref: FileRef): Promise<PlannedLoad> {
   const source = findSource(request.sources, ref);
   const stat = await source.stat(ref.path);
   if (stat === null) throw new ArtifactError(`${role} ${describeRef(ref)}: no such file`);
@@ -174,7 +182,7 @@ async function readSignatures(source: FileSource, path: string, policy: Policy):
         const bytes = await source.readFile(signaturePath, signatureBytesMax);
         found.push({ ...about, signature: scheme.readSignature(bytes) });
       } catch (error) {
-        found.push({ ...about, problem: error instanceof Error ? error.message : String(error) });
+        found.push({ ...about, problem: messageOf(error) });
       }
       break;
     }
@@ -182,7 +190,7 @@ async function readSignatures(source: FileSource, path: string, policy: Policy):
   return found;
 }
 
-function checkSizes(files: readonly PlannedFile[], limits: ArtifactLimits, memoryBytes: number | null): void {
+function checkSizes(files: readonly PlannedLoad[], limits: ArtifactLimits, memoryBytes: number | null): void {
   const most = { linux: limits.kernelBytesMax, initrd: limits.initrdBytesMax, devicetree: limits.devicetreeBytesMax };
   const names = { linux: "kernelBytesMax", initrd: "initrdBytesMax", devicetree: "devicetreeBytesMax" };
   const totals = { linux: 0, initrd: 0, devicetree: 0 };
@@ -207,7 +215,7 @@ function checkSizes(files: readonly PlannedFile[], limits: ArtifactLimits, memor
 async function copyFiles(
   request: ReadArtifactsRequest,
   configs: readonly Artifact[],
-  planned: readonly PlannedFile[],
+  planned: readonly PlannedLoad[],
 ): Promise<Artifacts> {
   const total = planned.reduce((sum, file) => sum + file.size, 0);
   let done = 0;
@@ -220,7 +228,7 @@ async function copyFiles(
   const keeper = new DisposableStack();
   try {
     const copies: Promise<Copied>[] = [];
-    const into = (role: PlannedFile["role"]): Promise<Copied> => {
+    const into = (role: LoadedRole): Promise<Copied> => {
       const files = planned.filter((file) => file.role === role);
       const copy = copyInto(request.system, keeper, role, files, request.policy, advance);
       copies.push(copy);
@@ -302,11 +310,9 @@ async function copyFile(
   const hashes = neededDigests(planned, policy);
   await using file = await planned.source.open(planned.ref.path);
   const buffers = [new Uint8Array(chunkBytes), new Uint8Array(chunkBytes)] as const;
+  const buffer = (index: number): Uint8Array => (index % 2 === 0 ? buffers[0] : buffers[1]);
   const readInto = (index: number, position: number): Promise<number> =>
-    file.read(
-      (index % 2 === 0 ? buffers[0] : buffers[1]).subarray(0, Math.min(chunkBytes, planned.size - position)),
-      position,
-    );
+    file.read(buffer(index).subarray(0, Math.min(chunkBytes, planned.size - position)), position);
   let position = 0;
   let pending = planned.size > 0 ? readInto(0, 0) : null;
   for (let index = 0; pending !== null; index++) {
@@ -316,7 +322,7 @@ async function copyFile(
         `${planned.role} ${describeRef(planned.ref)}: it ended after ${position} of ${planned.size} bytes`,
       );
     }
-    const chunk = (index % 2 === 0 ? buffers[0] : buffers[1]).subarray(0, length);
+    const chunk = buffer(index).subarray(0, length);
     position += length;
     pending = position < planned.size ? readInto(index + 1, position) : null;
     for (const hash of hashes.values()) hash.update(chunk);
@@ -357,11 +363,11 @@ export async function readFileArtifact(
   const signatures = await readSignatures(source, path, policy);
   const keeper = new DisposableStack();
   try {
-    const planned: PlannedFile = { role: "linux", ref, source, size: stat.size, signatures };
+    const planned: PlannedFile = { role: "file", ref, source, size: stat.size, signatures };
     const copied = await copyInto(system, keeper, "file", [planned], policy, () => {});
     const [artifact] = copied.artifacts;
     if (artifact === undefined) throw new ArtifactError(`${describeRef(ref)}: nothing was read`);
-    return { artifact: { ...artifact, role: "file" }, [Symbol.dispose]: () => keeper.dispose() };
+    return { artifact, [Symbol.dispose]: () => keeper.dispose() };
   } catch (error) {
     keeper.dispose();
     throw error;

@@ -1,5 +1,6 @@
 import { readdir, readFile, stat } from "node:fs/promises";
 import { join } from "node:path";
+import { errorCode, messageOf } from "../formats/error-text.ts";
 import type { SignatureScheme, TrustedKey } from "./schemes/scheme.ts";
 import { signatureSchemes } from "./schemes/schemes.ts";
 
@@ -50,7 +51,7 @@ export async function readKeys(directory: string): Promise<ReadKeys> {
     try {
       files.push(await readKeyFile(path, name, scheme));
     } catch (error) {
-      problems.push(`read key ${JSON.stringify(path)}: ${error instanceof Error ? error.message : String(error)}`);
+      problems.push(`read key ${JSON.stringify(path)}: ${messageOf(error)}`);
     }
   }
   return { files, keys: files.map((file) => file.key), problems, ignored };
@@ -61,7 +62,7 @@ export async function readKeysIfAny(directory: string): Promise<ReadKeys> {
   try {
     return await readKeys(directory);
   } catch (error) {
-    if (error instanceof Error && "code" in error && error.code === "ENOENT") {
+    if (errorCode(error) === "ENOENT") {
       return { files: [], keys: [], problems: [], ignored: [] };
     }
     throw error;

@@ -1,4 +1,5 @@
 import { closeSync, constants, openSync, readSync } from "node:fs";
+import { errorCode } from "../formats/error-text.ts";
 import type { System, Watch } from "../linux/system.ts";
 import type { Console } from "../machine/consoles.ts";
 
@@ -52,7 +53,7 @@ export class ConsoleLines {
       }
     } catch (error) {
       // A console that fails is silent from then on.
-      if (!(error instanceof Error && "code" in error && error.code === "EAGAIN")) this.pause();
+      if (errorCode(error) !== "EAGAIN") this.pause();
     }
   }
 

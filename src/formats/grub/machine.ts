@@ -1,3 +1,4 @@
+import { messageOf } from "../error-text.ts";
 import { quote } from "../format-error.ts";
 import {
   type BlockNode,
@@ -285,7 +286,7 @@ export class Machine {
     try {
       return { answer: await question() };
     } catch (error) {
-      return { error: error instanceof Error ? error.message : String(error) };
+      return { error: messageOf(error) };
     }
   }
 
