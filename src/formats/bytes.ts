@@ -7,11 +7,14 @@ import { FormatError } from "./format-error.ts";
 export class ByteReader {
   readonly bytes: Uint8Array;
   readonly format: string;
+  /** Where the bytes start in the whole input: errors give offsets in that. */
+  readonly base: number;
   readonly #view: DataView;
 
-  constructor(bytes: Uint8Array, format: string) {
+  constructor(bytes: Uint8Array, format: string, base = 0) {
     this.bytes = bytes;
     this.format = format;
+    this.base = base;
     this.#view = new DataView(bytes.buffer, bytes.byteOffset, bytes.byteLength);
   }
 
@@ -68,14 +71,14 @@ export class ByteReader {
 
   fail(detail: string, offset?: number, field?: string): never {
     throw new FormatError(this.format, detail, {
-      ...(offset === undefined ? {} : { offset }),
+      ...(offset === undefined ? {} : { offset: this.base + offset }),
       ...(field === undefined ? {} : { field }),
     });
   }
 
   #check(offset: number, length: number, field: string): number {
     if (!this.has(offset, length)) {
-      this.fail(`${length} byte(s) expected, the input ends at ${this.length}`, offset, field);
+      this.fail(`${length} byte(s) expected, the input ends at ${this.base + this.length}`, offset, field);
     }
     return offset;
   }

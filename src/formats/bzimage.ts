@@ -1,7 +1,10 @@
 import { ByteReader } from "./bytes.ts";
 import { quote } from "./format-error.ts";
 
-/** The setup header of a bzImage. Fields that the protocol version does not have stand at the value that the text gives for it. */
+/**
+ * The setup header of a bzImage. Fields that the protocol version does not have stand at the value that the text gives
+ * for it.
+ */
 export interface BzImage {
   /** `(major << 8) + minor`: 0x020f is 2.15. */
   readonly protocol: number;
@@ -34,6 +37,16 @@ export interface BzImage {
   readonly efiHandover64: boolean;
   /** XLF_EFI_KEXEC: the kernel can be started by kexec with EFI runtime services. */
   readonly efiKexec: boolean;
+  /** XLF_5LEVEL: the kernel knows 5-level paging, and can be entered while it is in use. */
+  readonly fiveLevelPaging: boolean;
+  /** XLF_5LEVEL_ENABLED: the kernel uses 5-level paging where the processor has it. */
+  readonly fiveLevelPagingEnabled: boolean;
+  /** XLF_MEM_ENCRYPTION: the kernel's entry point copes with memory that is encrypted (AMD SEV). */
+  readonly memoryEncryption: boolean;
+  /** hardware_subarch: 0 is a PC; 0 before 2.07. */
+  readonly hardwareSubarch: number;
+  /** Physical address of the first setup_data that the image brings along; 0: none, as always before 2.09. */
+  readonly setupData: bigint;
   /** Longest command line without its NUL, in bytes. */
   readonly commandLineBytesMax: number;
   /** From the start of the protected-mode kernel; 0 before 2.08. */
@@ -49,7 +62,10 @@ export interface BzImage {
   readonly kernelInfoOffset: number;
 }
 
-/** Bytes from the start of an image that {@link parseBzImage} and {@link kernelVersionText} need at most: 255 sectors of setup. */
+/**
+ * Bytes from the start of an image that {@link parseBzImage} and {@link kernelVersionText} need at most: 255 sectors of
+ * setup.
+ */
 export const bzImageHeadBytesMax = 256 * 512;
 
 /** Longest kernel version text, in bytes. */
@@ -65,10 +81,10 @@ export function isBzImage(bytes: Uint8Array): boolean {
 }
 
 /**
- * Parses the setup header from the first bytes of an image (Linux, Documentation/arch/x86/boot.rst, "The Real-Mode Kernel
- * Header"). All fields are little-endian. Throws {@link FormatError} with offset and field: for an image that is not one,
- * that is older than protocol 2.00, that loads low (zImage), or whose header contradicts itself. Whether the file is as long
- * as the header says is for the reader of the whole file to check: `setupBytes + systemBytes`.
+ * Parses the setup header from the first bytes of an image (Linux, Documentation/arch/x86/boot.rst, "The Real-Mode
+ * Kernel Header"). All fields are little-endian. Throws {@link FormatError} with offset and field: for an image that is
+ * not one, that is older than protocol 2.00, that loads low (zImage), or whose header contradicts itself. Whether the
+ * file is as long as the header says is for {@link bzImageFileProblem}.
  */
 export function parseBzImage(bytes: Uint8Array): BzImage {
   const r = new ByteReader(bytes, "bzimage");
@@ -94,6 +110,8 @@ export function parseBzImage(bytes: Uint8Array): BzImage {
     ...placement(r, protocol),
     ...extendedFlags(r, protocol),
     commandLineBytesMax: protocol >= 0x206 ? r.u32le(0x238, "cmdline_size") : commandLineBytesMaxDefault,
+    hardwareSubarch: protocol >= 0x207 ? r.u32le(0x23c, "hardware_subarch") : 0,
+    setupData: protocol >= 0x209 ? r.u64le(0x250, "setup_data") : 0n,
     payloadOffset: protocol >= 0x208 ? r.u32le(0x248, "payload_offset") : 0,
     payloadBytes: protocol >= 0x208 ? r.u32le(0x24c, "payload_length") : 0,
     initBytes: protocol >= 0x20a ? r.u32le(0x260, "init_size") : 0,
@@ -136,7 +154,15 @@ function isPowerOfTwo(value: number): boolean {
 
 type ExtendedFlags = Pick<
   BzImage,
-  "xloadFlags" | "kernel64" | "canBeLoadedAbove4G" | "efiHandover32" | "efiHandover64" | "efiKexec"
+  | "xloadFlags"
+  | "kernel64"
+  | "canBeLoadedAbove4G"
+  | "efiHandover32"
+  | "efiHandover64"
+  | "efiKexec"
+  | "fiveLevelPaging"
+  | "fiveLevelPagingEnabled"
+  | "memoryEncryption"
 >;
 
 function extendedFlags(r: ByteReader, protocol: number): ExtendedFlags {
@@ -149,14 +175,36 @@ function extendedFlags(r: ByteReader, protocol: number): ExtendedFlags {
     efiHandover32: bit(2),
     efiHandover64: bit(3),
     efiKexec: bit(4),
+    fiveLevelPaging: bit(5),
+    fiveLevelPagingEnabled: bit(6),
+    memoryEncryption: bit(7),
   };
 }
 
+/** syssize counts in these: what it says may be rounded up. */
+const systemUnitBytes = 16;
+
 /**
- * The version text that the kernel shows of itself (`6.1.0-56-cloud-amd64 (debian-kernel@…) #1 SMP …`); its first word is what
- * `uname -r` says. Null when the image names none. Informational: nothing that loads a kernel needs it. Throws
- * {@link FormatError} when the pointer leaves the setup code or the bytes given, or the text does not end within
- * {@link kernelVersionBytesMax}.
+ * Why a file of `size` bytes cannot be the whole of an image with this header; null when it can. It may well be longer:
+ * a signature may follow.
+ */
+export function bzImageFileProblem(image: BzImage, size: number): string | null {
+  const { setupBytes, systemBytes, payloadOffset, payloadBytes } = image;
+  const cut = (part: string, end: number): string =>
+    `the file is cut: going by the header, ${part} ends at byte ${end}, but the file at byte ${size}`;
+  if (size <= setupBytes) return cut("the setup code", setupBytes);
+  if (systemBytes !== null && setupBytes + systemBytes > size + systemUnitBytes - 1) {
+    return cut("the kernel", setupBytes + systemBytes);
+  }
+  const payloadEnd = setupBytes + payloadOffset + payloadBytes;
+  return payloadEnd > size ? cut("the compressed kernel", payloadEnd) : null;
+}
+
+/**
+ * The version text that the kernel shows of itself (`6.1.0-56-cloud-amd64 (debian-kernel@…) #1 SMP …`); its first word
+ * is what `uname -r` says. Null when the image names none. Informational: nothing that loads a kernel needs it. Throws
+ * {@link FormatError} when the pointer leaves the setup code or the bytes given, or the text does not end within {@link
+ * kernelVersionBytesMax}.
  */
 export function kernelVersionText(bytes: Uint8Array, image: BzImage): string | null {
   if (image.kernelVersionPointer === 0) return null;

@@ -1,7 +1,7 @@
 import { readFileSync } from "node:fs";
 import { gunzipSync } from "node:zlib";
 import { describe, expect, test } from "vitest";
-import { isBzImage, kernelVersionText, parseBzImage } from "../../../src/formats/bzimage.ts";
+import { bzImageFileProblem, isBzImage, kernelVersionText, parseBzImage } from "../../../src/formats/bzimage.ts";
 import { FormatError, type FormatPlace } from "../../../src/formats/format-error.ts";
 
 const debian = new Uint8Array(
@@ -41,7 +41,12 @@ describe("Debian's 6.1 cloud kernel", () => {
       efiHandover32: true,
       efiHandover64: true,
       efiKexec: true,
+      fiveLevelPaging: true,
+      fiveLevelPagingEnabled: true,
+      memoryEncryption: false,
       commandLineBytesMax: 2047,
+      hardwareSubarch: 0,
+      setupData: 0n,
       payloadOffset: 0x2cc,
       payloadBytes: 0xd696cc,
       preferredAddress: 0x1000000n,
@@ -77,7 +82,10 @@ describe("older protocols (boot.rst, table of the header)", () => {
       alignmentBytesMin: null,
       xloadFlags: 0,
       kernel64: false,
+      fiveLevelPaging: false,
       commandLineBytesMax: 255,
+      hardwareSubarch: 0,
+      setupData: 0n,
       payloadOffset: 0,
       preferredAddress: null,
       initBytes: 0,
@@ -100,6 +108,42 @@ describe("older protocols (boot.rst, table of the header)", () => {
   test("0 sectors of setup are 4", () => {
     expect(parseBzImage(changed([0x1f1, [0]]))).toMatchObject({ setupSectors: 4, setupBytes: 2560 });
   });
+});
+
+test("flags and fields that this kernel leaves empty", () => {
+  const image = parseBzImage(changed([0x236, [0x80, 0]], [0x23c, [3, 0, 0, 0]], [0x250, [0, 0, 0, 0x80, 1, 0, 0, 0]]));
+  expect(image).toMatchObject({
+    fiveLevelPaging: false,
+    fiveLevelPagingEnabled: false,
+    memoryEncryption: true,
+    hardwareSubarch: 3,
+    setupData: 0x180000000n,
+  });
+  expect(parseBzImage(changed([0x206, [6, 2]], [0x23c, [3]], [0x250, [1]]))).toMatchObject({
+    hardwareSubarch: 0,
+    setupData: 0n,
+  });
+});
+
+describe("bzImageFileProblem", () => {
+  const image = parseBzImage(debian);
+  // The file is as long as its setup code and kernel, and has a signature of 1472 bytes behind them.
+  const whole = 20_480 + 0xd8220 * 16;
+  const cut = "the file is cut: going by the header,";
+  test.each([
+    ["with its signature", image, 14_186_432, null],
+    ["without", image, whole, null],
+    ["the last 16 bytes are rounded up", image, whole - 15, null],
+    ["cut", image, whole - 16, `${cut} the kernel ends at byte ${whole}, but the file at byte ${whole - 16}`],
+    ["setup code only", image, 20_480, `${cut} the setup code ends at byte 20480, but the file at byte 20480`],
+    [
+      "payload beyond the kernel",
+      { ...image, payloadBytes: whole },
+      whole,
+      `${cut} the compressed kernel ends at byte ${20_480 + 0x2cc + whole}, but the file at byte ${whole}`,
+    ],
+    ["an old one that does not say", parseBzImage(changed([0x206, [0, 2]])), 20_481, null],
+  ])("%s", (_name, header, size, problem) => expect(bzImageFileProblem(header, size)).toBe(problem));
 });
 
 describe("images that are refused", () => {
