@@ -17,6 +17,45 @@ const furtherErrors: readonly (readonly [number, string, string])[] = [
   [524, "ENOTSUPP", "operation is not supported by the kernel"],
 ];
 
+/** The C library's words (strerror(3), C locale) for what kexec and opening a file fail with: scripts look for them. */
+const libraryWords: Readonly<Record<string, string>> = {
+  EPERM: "Operation not permitted",
+  ENOENT: "No such file or directory",
+  EIO: "Input/output error",
+  ENOEXEC: "Exec format error",
+  ENOMEM: "Cannot allocate memory",
+  EACCES: "Permission denied",
+  EFAULT: "Bad address",
+  EBUSY: "Device or resource busy",
+  ENOTDIR: "Not a directory",
+  EISDIR: "Is a directory",
+  EINVAL: "Invalid argument",
+  EMFILE: "Too many open files",
+  ETXTBSY: "Text file busy",
+  EFBIG: "File too large",
+  ENAMETOOLONG: "File name too long",
+  ENOSYS: "Function not implemented",
+  ELOOP: "Too many levels of symbolic links",
+  ENODATA: "No data available",
+  ENOPKG: "Package not installed",
+  EBADMSG: "Bad message",
+  ELIBBAD: "Accessing a corrupted shared library",
+  EMSGSIZE: "Message too long",
+  EOPNOTSUPP: "Operation not supported",
+  ENOTSUP: "Operation not supported",
+  EADDRNOTAVAIL: "Cannot assign requested address",
+  ENOKEY: "Required key not available",
+  EKEYEXPIRED: "Key has expired",
+  EKEYREVOKED: "Key has been revoked",
+  EKEYREJECTED: "Key was rejected by service",
+  ENOTSUPP: "Unknown error 524",
+};
+
+/** What strerror(3) says of an error by its name; the name itself for one that is not in the table. */
+export function libraryText(code: string): string {
+  return libraryWords[code] ?? code;
+}
+
 /** Numbers of the errors that code decides by (asm-generic, the same on every architecture Slipway runs on). */
 export const errno = {
   EPERM: 1,

@@ -3,9 +3,11 @@ import { loadKoffi } from "./addon.ts";
 import { SyscallError } from "./errno.ts";
 
 /** System call numbers that differ between architectures (arch/x86/entry/syscalls, asm-generic/unistd.h). */
-const callNumbers: Readonly<Record<string, { readonly kexecFileLoad: number; readonly finitModule: number }>> = {
-  x64: { kexecFileLoad: 320, finitModule: 313 },
-  arm64: { kexecFileLoad: 294, finitModule: 273 },
+const callNumbers: Readonly<
+  Record<string, { readonly kexecLoad: number; readonly kexecFileLoad: number; readonly finitModule: number }>
+> = {
+  x64: { kexecLoad: 246, kexecFileLoad: 320, finitModule: 313 },
+  arm64: { kexecLoad: 104, kexecFileLoad: 294, finitModule: 273 },
 };
 
 /** Numbers that are the same on every architecture. */
@@ -64,6 +66,7 @@ export class Libc {
       fsmount: raw(fsmountNumber, "int", "uint", "uint"),
       openat2: raw(openat2Number, "int", "str", "void *", "size_t"),
       mount_setattr: raw(mountSetattrNumber, "int", "str", "uint", "void *", "size_t"),
+      kexec_load: raw(numbers.kexecLoad, "ulong", "ulong", "void *", "ulong"),
       kexec_file_load: raw(numbers.kexecFileLoad, "int", "int", "ulong", "str", "ulong"),
       finit_module: raw(numbers.finitModule, "int", "str", "int"),
     };
@@ -95,10 +98,16 @@ export class Libc {
     });
   }
 
-  /** Maps a file; the address, for `view` and `munmap`. */
-  map(fd: number, length: number): bigint {
-    const address = this.#function("mmap")(null, length, 1 /* PROT_READ */, 2 /* MAP_PRIVATE */, fd, 0);
-    if (BigInt.asIntN(64, BigInt(address)) === -1n) throw new SyscallError("mmap", [length, fd], this.koffi.errno());
+  /**
+   * Maps a file, read-only and private; the address, for `view` and `munmap`.
+   *
+   * @param offset a multiple of the page
+   */
+  map(fd: number, offset: number, length: number): bigint {
+    const address = this.#function("mmap")(null, length, 1 /* PROT_READ */, 2 /* MAP_PRIVATE */, fd, offset);
+    if (BigInt.asIntN(64, BigInt(address)) === -1n) {
+      throw new SyscallError("mmap", [length, fd, offset], this.koffi.errno());
+    }
     return BigInt(address);
   }
 

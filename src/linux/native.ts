@@ -1,9 +1,12 @@
-import { closeSync, openSync, readSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync } from "node:fs";
 import { errno, SyscallError } from "./errno.ts";
 import { Libc } from "./libc.ts";
 import type {
+  FileRange,
   FilesystemRequest,
+  FramebufferInfo,
   KexecFileRequest,
+  KexecRequest,
   MappedBytes,
   MountFlag,
   MountRequest,
@@ -59,7 +62,37 @@ const rebootCommands: Readonly<Record<RebootKind, number>> = {
 };
 
 // linux/kexec.h
+const KEXEC_ON_CRASH = 1;
+const KEXEC_PRESERVE_CONTEXT = 2;
+const KEXEC_UPDATE_ELFCOREHDR = 4;
+const KEXEC_DEBUG = 0x10;
+/** linux/elf-em.h, in the upper half of kexec_load's flags. */
+const kexecArchitectures: Readonly<Record<string, number>> = { x64: 62, arm64: 183 };
+const KEXEC_FILE_UNLOAD = 1;
+const KEXEC_FILE_ON_CRASH = 2;
 const KEXEC_FILE_NO_INITRAMFS = 4;
+const KEXEC_FILE_DEBUG = 8;
+const KEXEC_FILE_NO_CMA = 0x10;
+const KEXEC_FILE_FORCE_DTB = 0x20;
+/** struct kexec_segment: buf, bufsz, mem, memsz, 64 bits each. */
+const kexecSegmentBytes = 32;
+const pageBytes = 4096;
+
+// linux/fb.h
+const FBIOGET_VSCREENINFO = 0x4600;
+const FBIOGET_FSCREENINFO = 0x4602;
+const fixedScreenInfoBytes = 80;
+const variableScreenInfoBytes = 160;
+
+// linux/sockios.h, linux/if.h: struct ifreq is a name of 16 bytes and a union of 24.
+const SIOCGIFFLAGS = 0x8913;
+const SIOCSIFFLAGS = 0x8914;
+const IFF_UP = 1;
+const IFF_LOOPBACK = 8;
+const interfaceNameBytes = 16;
+const interfaceRequestBytes = 40;
+const AF_INET = 2;
+const SOCK_DGRAM_CLOEXEC = 2 | 0o2000000;
 
 // linux/module.h
 const MODULE_INIT_COMPRESSED_FILE = 4;
@@ -110,6 +143,10 @@ function createSystem(libc: Libc): System {
     openUeventSocket: () => openUeventSocket(libc),
     watchReadable: (fd, onReadable) => watchReadable(libc, fd, onReadable),
     kexecFileLoad: (request) => kexecFileLoad(libc, request),
+    kexecLoad: (request) => kexecLoad(libc, request),
+    kexecFileUnload: (onCrash) => kexecFileUnload(libc, onCrash),
+    framebufferInfo: (fd) => framebufferInfo(libc, fd),
+    interfacesDown: () => interfacesDown(libc),
     sync: async () => void (await libc.callAsync("sync", [], [])),
     reboot: (kind) => void libc.call("reboot", [rebootCommands[kind]], [kind]),
     reapOrphans: (own) => reapOrphans(libc, own),
@@ -118,7 +155,7 @@ function createSystem(libc: Libc): System {
 
 function mapFile(libc: Libc, fd: number, length: number): MappedBytes {
   if (length === 0) return { bytes: new Uint8Array(0), [Symbol.dispose]() {} };
-  const address = libc.map(fd, length);
+  const address = libc.map(fd, 0, length);
   return {
     bytes: new Uint8Array(libc.koffi.view(address, length)),
     [Symbol.dispose]: () => void libc.call("munmap", [address, length], [length]),
@@ -344,7 +381,12 @@ class NetlinkUevents implements UeventSocket {
 }
 
 async function kexecFileLoad(libc: Libc, request: KexecFileRequest): Promise<void> {
-  const flags = request.initrdFd === null ? KEXEC_FILE_NO_INITRAMFS : 0;
+  const flags =
+    (request.initrdFd === null ? KEXEC_FILE_NO_INITRAMFS : 0) |
+    (request.onCrash === true ? KEXEC_FILE_ON_CRASH : 0) |
+    (request.debug === true ? KEXEC_FILE_DEBUG : 0) |
+    (request.noCma === true ? KEXEC_FILE_NO_CMA : 0) |
+    (request.forceDtb === true ? KEXEC_FILE_FORCE_DTB : 0);
   // The length counts the terminating NUL.
   const length = Buffer.byteLength(request.commandLine) + 1;
   await libc.callAsync(
@@ -352,6 +394,81 @@ async function kexecFileLoad(libc: Libc, request: KexecFileRequest): Promise<voi
     [request.kernelFd, request.initrdFd ?? -1, length, request.commandLine, flags],
     [request.kernelFd, request.initrdFd, length, request.commandLine, flags],
   );
+}
+
+async function kexecFileUnload(libc: Libc, onCrash: boolean): Promise<void> {
+  const flags = KEXEC_FILE_UNLOAD | (onCrash ? KEXEC_FILE_ON_CRASH : 0);
+  await libc.callAsync("kexec_file_load", [-1, -1, 0, null, flags], [-1, -1, 0, null, flags]);
+}
+
+/** The kernel copies straight from the mapped files: their bytes never pass through this program. */
+async function kexecLoad(libc: Libc, request: KexecRequest): Promise<void> {
+  const architecture = kexecArchitectures[process.arch];
+  if (architecture === undefined) throw new Error(`kexec_load: this processor (${process.arch}) has no number here`);
+  const flags =
+    architecture * 0x1_0000 +
+    ((request.onCrash === true ? KEXEC_ON_CRASH : 0) |
+      (request.preserveContext === true ? KEXEC_PRESERVE_CONTEXT : 0) |
+      (request.updateElfCoreHeader === true ? KEXEC_UPDATE_ELFCOREHDR : 0) |
+      (request.debug === true ? KEXEC_DEBUG : 0));
+  const table = Buffer.alloc(request.segments.length * kexecSegmentBytes);
+  using mapped = new DisposableStack();
+  request.segments.forEach(({ content, address, memoryBytes }, index) => {
+    const at = index * kexecSegmentBytes;
+    table.writeBigUInt64LE(content === null ? 0n : mapRange(libc, mapped, content), at);
+    table.writeBigUInt64LE(BigInt(content?.length ?? 0), at + 8);
+    table.writeBigUInt64LE(BigInt(address), at + 16);
+    table.writeBigUInt64LE(BigInt(memoryBytes), at + 24);
+  });
+  const count = request.segments.length;
+  await libc.callAsync(
+    "kexec_load",
+    [BigInt(request.entry), count, count === 0 ? null : table, flags],
+    [`0x${request.entry.toString(16)}`, count, `0x${flags.toString(16)}`],
+  );
+}
+
+/** The address of a range's first byte; the mapping goes with `mapped`. */
+function mapRange(libc: Libc, mapped: DisposableStack, { fd, offset, length }: FileRange): bigint {
+  if (length === 0) return 0n;
+  const before = offset % pageBytes;
+  const address = libc.map(fd, offset - before, length + before);
+  mapped.defer(() => void libc.call("munmap", [address, length + before], [length + before]));
+  return address + BigInt(before);
+}
+
+function framebufferInfo(libc: Libc, fd: number): FramebufferInfo {
+  const fixed = Buffer.alloc(fixedScreenInfoBytes);
+  const variable = Buffer.alloc(variableScreenInfoBytes);
+  libc.call("ioctl", [fd, FBIOGET_FSCREENINFO, fixed], [fd, "FBIOGET_FSCREENINFO"]);
+  libc.call("ioctl", [fd, FBIOGET_VSCREENINFO, variable], [fd, "FBIOGET_VSCREENINFO"]);
+  return { fixed, variable };
+}
+
+function interfacesDown(libc: Libc): readonly string[] {
+  const socket = libc.call("socket", [AF_INET, SOCK_DGRAM_CLOEXEC, 0], ["AF_INET", "SOCK_DGRAM"]);
+  try {
+    return interfaceNames().filter((name) => {
+      const request = Buffer.alloc(interfaceRequestBytes);
+      request.write(name, 0, interfaceNameBytes - 1, "latin1");
+      libc.call("ioctl", [socket, SIOCGIFFLAGS, request], [name, "SIOCGIFFLAGS"]);
+      const flags = request.readUInt16LE(interfaceNameBytes);
+      if ((flags & IFF_LOOPBACK) !== 0 || (flags & IFF_UP) === 0) return false;
+      request.writeUInt16LE(flags & ~IFF_UP, interfaceNameBytes);
+      libc.call("ioctl", [socket, SIOCSIFFLAGS, request], [name, "SIOCSIFFLAGS"]);
+      return true;
+    });
+  } finally {
+    closeSync(socket);
+  }
+}
+
+/** Sample: `  eth0: 1234 …` after two lines of headings (proc_net(5), dev). */
+function interfaceNames(): string[] {
+  return readFileSync("/proc/net/dev", "latin1")
+    .split("\n")
+    .slice(2)
+    .flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
 }
 
 function reapOrphans(libc: Libc, own: ReadonlySet<number>): readonly number[] {

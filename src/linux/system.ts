@@ -35,11 +35,56 @@ export interface UeventSocket {
   receive(): Promise<Uint8Array | null>;
 }
 
+/** Bytes of an open file. */
+export interface FileRange {
+  readonly fd: number;
+  readonly offset: number;
+  readonly length: number;
+}
+
 export interface KexecFileRequest {
   /** Opened read-only: the kernel refuses a file that somebody has open for writing. */
   readonly kernelFd: number;
   readonly initrdFd: number | null;
   readonly commandLine: string;
+  /** For the crash region (KEXEC_FILE_ON_CRASH). */
+  readonly onCrash?: boolean;
+  /** The kernel tells in its log what it does (KEXEC_FILE_DEBUG; Linux 6.8). */
+  readonly debug?: boolean;
+  /** No memory from the contiguous memory allocator (KEXEC_FILE_NO_CMA; Linux 6.17). */
+  readonly noCma?: boolean;
+  /** The boot loader's device tree in place of the running one (KEXEC_FILE_FORCE_DTB; Linux 6.17). */
+  readonly forceDtb?: boolean;
+}
+
+/** A segment of kexec_load(2): content that is mapped, not read. */
+export interface KexecSegment {
+  /** Null: nothing but zeroes. */
+  readonly content: FileRange | null;
+  /** Physical, page-aligned. */
+  readonly address: number;
+  /** A multiple of the page. */
+  readonly memoryBytes: number;
+}
+
+export interface KexecRequest {
+  /** Physical. */
+  readonly entry: number;
+  readonly segments: readonly KexecSegment[];
+  /** For the crash region (KEXEC_ON_CRASH). */
+  readonly onCrash?: boolean;
+  /** The running kernel can be returned to (KEXEC_PRESERVE_CONTEXT). */
+  readonly preserveContext?: boolean;
+  /** The running kernel keeps the crash headers up to date when processors or memory come and go (KEXEC_UPDATE_ELFCOREHDR; Linux 6.6). */
+  readonly updateElfCoreHeader?: boolean;
+  /** KEXEC_DEBUG (Linux 6.18). */
+  readonly debug?: boolean;
+}
+
+/** What a frame buffer device says of itself: the bytes of fb_fix_screeninfo and fb_var_screeninfo (linux/fb.h). */
+export interface FramebufferInfo {
+  readonly fixed: Uint8Array;
+  readonly variable: Uint8Array;
 }
 
 /** Ends a watch. */
@@ -87,6 +132,14 @@ export interface System {
   watchReadable(fd: number, onReadable: () => void): Watch;
 
   kexecFileLoad(request: KexecFileRequest): Promise<void>;
+  /** kexec_load(2); without segments it unloads. */
+  kexecLoad(request: KexecRequest): Promise<void>;
+  /** Unloads by kexec_file_load(2), the only way that the integrity subsystem allows. */
+  kexecFileUnload(onCrash: boolean): Promise<void>;
+  /** ioctl(2) FBIOGET_FSCREENINFO and FBIOGET_VSCREENINFO of an open frame buffer. */
+  framebufferInfo(fd: number): FramebufferInfo;
+  /** Takes every network interface down but the loopback (ioctl(2) SIOCSIFFLAGS). Returns the names taken down. */
+  interfacesDown(): readonly string[];
   /** Waits until everything written is on its medium; a dead medium holds it up. */
   sync(): Promise<void>;
   /** Does not return when it succeeds. */
