@@ -28,6 +28,7 @@ const verbs = [
   { name: "image", run: image, help: "the boot image: dist/slipway.cpio.zst; arguments go to `slipway image build`" },
   { name: "demo", run: demo, help: "boot a signed disk in a virtual machine and show what happens" },
   { name: "test", run: test, help: "[unit|vm|lint] [FILTER…]: the tests; without a suite, all of them" },
+  { name: "bench", run: bench, help: "measure in virtual time; writes docs/benchmarks.md" },
   { name: "lint", run: lint, help: "types and style" },
   { name: "help", run: help, help: "this list" },
 ];
@@ -38,6 +39,7 @@ const verbs = [
  */
 const hostTools = [
   { for: "build", package: "binutils", probe: ["strip"] },
+  { for: "build", package: "gcc", probe: ["gcc"] },
   { for: "build", package: "util-linux", probe: ["flock"] },
   { for: "build", package: "ca-certificates", probe: ["/etc/ssl/certs/ca-certificates.crt"] },
   // Shared libraries of the runtime that a minimal system lacks.
@@ -189,12 +191,71 @@ async function build() {
     // The lock is held, so whatever is there was left by an interrupted build.
     fs.rmSync(temporary, { recursive: true, force: true });
     try {
+      await buildPurgatory();
       const bundle = await step("bundle", bundleSources);
       const runtime = await stripRuntime();
       await packageExecutable(bundle, runtime);
     } finally {
       fs.rmSync(temporary, { recursive: true, force: true });
     }
+  });
+}
+
+/**
+ * Position-independent, of general registers only (the target's vector registers are not the purgatory's to touch), and
+ * the same wherever the clone is and whatever a distribution's compiler does by default.
+ */
+const purgatoryCompilerFlags = words(`
+  -std=gnu11 -O2 -m64 -march=x86-64 -mgeneral-regs-only -mno-red-zone
+  -ffreestanding -fpie -fno-builtin -fno-jump-tables -fno-tree-loop-distribute-patterns -fno-ident
+  -fno-stack-protector -fno-stack-clash-protection -fcf-protection=none -fno-asynchronous-unwind-tables
+`);
+
+const purgatoryLinkerFlags = words(`
+  -m elf_x86_64 -static -nostdlib --build-id=none -z noexecstack -z max-page-size=4096
+  --orphan-handling=error --emit-relocs
+`);
+
+function words(text) {
+  return text.trim().split(/\s+/);
+}
+
+/**
+ * native/purgatory → build/native/purgatory-x86_64.bin, which the bundle embeds, and the .elf that it is made from: with
+ * names and the relocations that were applied, for the tests to look at.
+ */
+async function buildPurgatory() {
+  const source = inRoot("native/purgatory");
+  const names = fs.readdirSync(source).sort();
+  const version = (tool) => spawnSync(tool, ["--version"], { env: environment(), encoding: "utf8" }).stdout;
+  const contents = names.flatMap((name) => [name, fileDigest(path.join(source, name))]);
+  const flags = [...purgatoryCompilerFlags, ...purgatoryLinkerFlags];
+  const key = [...contents, ...flags, version("gcc"), version("ld")].join("\n");
+  const output = inRoot("build/native/purgatory-x86_64.bin");
+  const stamp = inRoot("build/native/purgatory-x86_64.stamp");
+  if (stampMatches(stamp, key, output) && fs.existsSync(output.replace(/bin$/, "elf"))) {
+    report("purgatory", "up to date");
+    return;
+  }
+  await step("purgatory", async () => {
+    const directory = makeTemporary("purgatory");
+    const made = (name) => path.join(directory, name);
+    const gcc = (name, ...options) => run("gcc", [...options, "-o", made(`${name}.o`), name], { cwd: source });
+    const units = names.filter((name) => /\.[cS]$/.test(name));
+    const options = [...purgatoryCompilerFlags, `-ffile-prefix-map=${source}=.`, "-c"];
+    await Promise.all(units.map((name) => gcc(name, ...options)));
+    await gcc("purgatory.lds", "-E", "-P", "-x", "assembler-with-cpp");
+    const files = ["-T", "purgatory.lds.o", "-o", "purgatory-x86_64.elf", ...units.map((name) => `${name}.o`)];
+    // In its own directory, so that no path of this clone gets into the names.
+    await run("ld", [...purgatoryLinkerFlags, ...files], { cwd: directory });
+    await run("objcopy", ["-O", "binary", made("purgatory-x86_64.elf"), made("purgatory-x86_64.bin")]);
+    fs.mkdirSync(path.dirname(output), { recursive: true });
+    fs.rmSync(stamp, { force: true });
+    for (const name of ["purgatory-x86_64.elf", "purgatory-x86_64.bin"]) {
+      fs.renameSync(made(name), inRoot("build/native", name));
+    }
+    writeStamp(stamp, key, output);
+    fs.rmSync(directory, { recursive: true });
   });
 }
 
@@ -216,6 +277,7 @@ async function bundleSources() {
     "--sourcemap=external",
     "--legal-comments=none",
     "--loader:.list=text",
+    "--loader:.bin=binary",
     `--define:SLIPWAY_VERSION=${JSON.stringify(version)}`,
     "--log-level=warning",
     `--outfile=${output}`,
@@ -313,6 +375,12 @@ async function demo() {
   await stream("demo", pinnedNode, [inRoot("test/vm/demo.ts")]);
 }
 
+async function bench() {
+  await setup("vm");
+  await build();
+  await stream("bench", pinnedNode, [inRoot("test/bench/bench.ts")]);
+}
+
 // ---- lint and test --------------------------------------------------------------------------------------------------
 
 async function lint() {
@@ -340,6 +408,7 @@ async function test(args) {
     // What is wrong with the style does not hide what is wrong with the code.
     if (picked.includes("lint")) total.failed += await countFailure(lint);
     if (picked.includes("vm")) await build();
+    else if (picked.includes("unit")) await withLock(buildPurgatory);
     for (const suite of suites.filter((name) => picked.includes(name))) {
       const { passed, failed } = await runSuite(suite, filters, path.join(reports, `${suite}.json`));
       total.passed += passed;

@@ -6,6 +6,10 @@ import { defineConfig } from "vitest/config";
 const root = path.resolve(import.meta.dirname, "..");
 const { version } = JSON.parse(readFileSync(path.join(root, "package.json"), "utf8"));
 
+function base64(file: string): string {
+  return readFileSync(file).toString("base64");
+}
+
 /** `unit`: pure and quick. `vm`: whole machines under emulation, each test file with machines of its own. */
 export default defineConfig({
   root,
@@ -16,6 +20,12 @@ export default defineConfig({
       name: "text",
       enforce: "pre",
       transform: (text, id) => (id.endsWith(".list") ? `export default ${JSON.stringify(text)};` : null),
+    },
+    // And a binary is its bytes.
+    {
+      name: "binary",
+      enforce: "pre",
+      load: (id) => (id.endsWith(".bin") ? `export default Uint8Array.fromBase64("${base64(id)}");` : null),
     },
   ],
   define: { SLIPWAY_VERSION: JSON.stringify(version) },

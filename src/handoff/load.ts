@@ -1,8 +1,16 @@
-import { SyscallError } from "../linux/errno.ts";
-import type { System } from "../linux/system.ts";
+import type { FileRange, System } from "../linux/system.ts";
+import type { KexecState } from "../machine/kexec-state.ts";
+import type { MachineFacts } from "../machine/machine-facts.ts";
+import type { MemoryFile } from "../trust/memory-file.ts";
 import type { VerifiedBoot } from "../trust/verify.ts";
+import { carryOut } from "./carry-out.ts";
+import { callName } from "./choose-call.ts";
 import { targetCommandLine } from "./command-line.ts";
-import { preflight } from "./preflight.ts";
+import { joinInitrds } from "./initrds.ts";
+import { readKernelFile } from "./kernel-file.ts";
+import { plainRequest } from "./load-request.ts";
+import { type LoadPlan, planLoad } from "./plan-load.ts";
+import { PreflightError } from "./preflight.ts";
 
 declare const loaded: unique symbol;
 
@@ -15,55 +23,85 @@ export interface LoadedKernel {
 export interface LoadOptions {
   /** Whether `BOOT_IMAGE=…` is put first for formats whose loaders do so. */
   readonly bootImage: boolean;
-  /** `uname -m` of this machine. */
-  readonly architecture: string;
+  /** `auto`: no second digest of bytes that were verified an instant ago, where the call is free to choose. */
+  readonly digest: "auto" | "always";
+  /** Most bytes that a compressed kernel may unfold to. */
+  readonly kernelBytesMax: number;
+  readonly state: KexecState;
+  readonly machine: MachineFacts;
 }
 
-/** Loads a verified entry with kexec_file_load(2). Rejects with a message that tells what the refusal means. */
-export async function load(system: System, boot: VerifiedBoot, options: LoadOptions): Promise<LoadedKernel> {
-  const commandLine = targetCommandLine(boot.entry, options.bootImage);
-  preflight(system, boot, commandLine, options.architecture);
-  try {
-    // The kernel takes no empty file for an initrd.
-    const initrd = boot.initrd !== null && boot.initrd.size > 0 ? boot.initrd : null;
-    await system.kexecFileLoad({ kernelFd: boot.kernel.fd, initrdFd: initrd?.fd ?? null, commandLine });
-  } catch (error) {
-    throw explain(error);
+/** A load of a verified entry, decided and checked, not yet carried out. */
+export interface PlannedBoot extends Disposable {
+  readonly plan: LoadPlan;
+}
+
+/**
+ * Decides how a verified entry is handed over. Throws PreflightError, ChoiceError, PlanError or what reading the kernel
+ * throws, each with the reason why it cannot be.
+ */
+export async function planBoot(system: System, boot: VerifiedBoot, options: LoadOptions): Promise<PlannedBoot> {
+  if (boot.devicetree !== null) {
+    throw new PreflightError("the entry has a device tree; a kernel for x86_64 takes none by kexec");
   }
-  const kernel = { commandLine };
+  using keeper = new DisposableStack();
+  const name = boot.entry.linux.path;
+  const kernel = keeper.use(
+    await readKernelFile(system, rangeOf(boot.kernel), name, { bytesMax: options.kernelBytesMax }),
+  );
+  const own = boot.initrd === null ? [] : [rangeOf(boot.initrd)];
+  const initrd = keeper.use(joinInitrds(system, [...(kernel.enclosed?.initrds ?? []), ...own]));
+  const request = {
+    ...plainRequest,
+    kernel,
+    initrd: initrd.range,
+    commandLine: targetCommandLine(boot.entry, options.bootImage),
+    digest: options.digest === "always" ? "sha256" : "verified",
+  } as const;
+  const plan = await planLoad(system, request, options.state, options.machine);
+  const kept = keeper.move();
+  return { plan, [Symbol.dispose]: () => kept.dispose() };
+}
+
+function rangeOf(file: MemoryFile): FileRange {
+  return { fd: file.fd, offset: 0, length: file.size };
+}
+
+/** What the purgatory compares, for people. */
+const digestNames = { sha256: "a SHA-256", crc32: "a CRC-32" } as const;
+
+/** How a plan hands over and why, as one clause: `kexec_load without a digest: it is quicker…`. */
+export function describeHandoff(plan: LoadPlan): string {
+  const digest =
+    plan.call === "file"
+      ? "the running kernel's own digest"
+      : plan.digest === null
+        ? "no second digest"
+        : digestNames[plan.digest];
+  return `${callName(plan.call)}, ${digest}: ${plan.choice.reason}`;
+}
+
+/** What a boot says and does around a load. */
+export interface LoadSteps {
+  /** Told once how it is going to be loaded, and again when the running kernel wanted it otherwise. */
+  readonly decided?: (handoff: string) => void;
+  /** Runs before kexec_file_load(2), whose cost is the running kernel's digest: time to load a quick one. */
+  readonly beforeFileCall?: () => Promise<void>;
+}
+
+/** Loads a verified entry. Rejects with a message that tells what the refusal means. */
+export async function load(
+  system: System,
+  boot: VerifiedBoot,
+  options: LoadOptions,
+  steps: LoadSteps = {},
+): Promise<LoadedKernel> {
+  using planned = await planBoot(system, boot, options);
+  steps.decided?.(describeHandoff(planned.plan));
+  if (planned.plan.call === "file") await steps.beforeFileCall?.();
+  const { plan, fellBack } = await carryOut(system, planned.plan);
+  if (fellBack !== null) steps.decided?.(describeHandoff(plan));
+  const kernel = { commandLine: plan.request.commandLine };
   // The brand exists in the type only; this is the one place that gives it.
   return kernel as typeof kernel & Pick<LoadedKernel, typeof loaded>;
-}
-
-/** What kexec_file_load's errors mean (kernel/kexec_file.c, arch/x86/kernel/kexec-bzimage64.c, security/). */
-const meanings: readonly (readonly [code: string, meaning: string])[] = [
-  [
-    "EPERM",
-    "no permission: CAP_SYS_BOOT is missing, kexec_load_disabled or kexec_load_limit_reboot is set, or lockdown refuses the kernel's signature",
-  ],
-  ["EACCES", "the integrity subsystem (IMA) cannot appraise the kernel"],
-  ["ENOEXEC", "this kernel does not recognise the image: an uncompressed bzImage, not wrapped as a UKI, is expected"],
-  ["EINVAL", "the image or the command line is not acceptable, or kernel and initrd need more than half of the memory"],
-  ["ENODATA", "the running kernel wants a signature and the image has none"],
-  ["ENOKEY", "the image is signed with a key that is not in the running kernel's keyrings"],
-  ["EKEYREJECTED", "the image's own signature is bad, or it has none and the running kernel wants one"],
-  ["ELIBBAD", "the image's PE structure is malformed"],
-  ["EBADMSG", "the image's signature is malformed"],
-  ["ENOPKG", "the running kernel lacks an algorithm that the image's signature needs"],
-  ["EMSGSIZE", "the digest in the image's signature has the wrong size"],
-  ["ENOTSUPP", "the image's signature has a wrapper that the running kernel does not know"],
-  ["ETXTBSY", "the kernel file is open for writing somewhere"],
-  ["EFBIG", "the kernel or the initrd is larger than the running kernel takes"],
-  ["EADDRNOTAVAIL", "there is no free range of memory to place it in"],
-  ["EBUSY", "another kexec load is going on"],
-  ["ENOMEM", "there is not enough memory"],
-  ["ENOSYS", "the running kernel was built without CONFIG_KEXEC_FILE"],
-];
-
-function explain(error: unknown): Error {
-  if (!(error instanceof SyscallError)) return error instanceof Error ? error : new Error(String(error));
-  const meaning = meanings.find(([code]) => code === error.code);
-  return new Error(`kexec_file_load failed: ${error.code}${meaning === undefined ? "" : `: ${meaning[1]}`}`, {
-    cause: error,
-  });
 }

@@ -1,45 +1,87 @@
-import { bzImageHeadBytesMax, parseBzImage } from "../formats/bzimage.ts";
+import { type BzImage, bzImageHeadBytesMax, parseBzImage } from "../formats/bzimage.ts";
 import { FormatError } from "../formats/format-error.ts";
-import type { System } from "../linux/system.ts";
-import type { VerifiedBoot } from "../trust/verify.ts";
+import type { MachineFacts } from "../machine/machine-facts.ts";
+import { callName, type KexecCall } from "./choose-call.ts";
+import type { LoadRequest } from "./load-request.ts";
 
 /** Something that would make the load or the target fail, found before anything is loaded. */
 export class PreflightError extends Error {
   override readonly name = "PreflightError";
 }
 
+/** What was found out before a jump. A refusal stops a load; a warning and a note never do. */
+export interface Finding {
+  readonly severity: "refusal" | "warning" | "note";
+  readonly what: string;
+  /** What can be done about it; null: nothing has to be. */
+  readonly remedy: string | null;
+}
+
 /** arch/x86/kernel/kexec-bzimage64.c reserves room for ` elfcorehdr=0x…` on every command line. */
 const elfcorehdrBytes = 30;
 
-/**
- * Checks what the running kernel would refuse with a bare error number, or what would hang after the jump. Throws
- * {@link PreflightError}.
- */
-export function preflight(system: System, boot: VerifiedBoot, commandLine: string, architecture: string): void {
-  if (architecture !== "x86_64") {
-    throw new PreflightError(`this machine is ${architecture}; this version hands over on x86_64`);
-  }
-  if (boot.devicetree !== null) {
-    throw new PreflightError("the entry has a device tree; the kernel takes none by kexec_file_load on x86_64");
-  }
-  if (/[\0\n]/.test(commandLine)) throw new PreflightError("the options hold a line end or a NUL");
-  using mapped = system.mapFile(boot.kernel.fd, Math.min(boot.kernel.size, bzImageHeadBytesMax));
-  const image = readHeader(mapped.bytes);
-  if (!image.kernel64) throw new PreflightError("the kernel has no 64-bit entry point, which kexec_file_load needs");
-  const length = Buffer.byteLength(commandLine);
-  // The kernel counts the NUL on its left side and not on its right.
-  const most = image.commandLineBytesMax - elfcorehdrBytes - 1;
-  if (length > most) {
-    throw new PreflightError(`the options have ${length} bytes, this kernel takes at most ${most} by kexec_file_load`);
+/** Checks what needs no plan: throws {@link PreflightError} for the first reason why this request cannot be loaded. */
+export function refuseUnloadable(request: LoadRequest, call: KexecCall, facts: MachineFacts): void {
+  const first = requestFindings(request, call, facts).find(({ severity }) => severity === "refusal");
+  if (first !== undefined) {
+    throw new PreflightError(first.remedy === null ? first.what : `${first.what}; ${first.remedy}`);
   }
 }
 
-function readHeader(bytes: Uint8Array): ReturnType<typeof parseBzImage> {
+/** What is wrong with a request, or worth knowing of it. */
+export function requestFindings(request: LoadRequest, call: KexecCall, facts: MachineFacts): Finding[] {
+  const found: Finding[] = [];
+  const refuse = (what: string, remedy: string | null = null): void => {
+    found.push({ severity: "refusal", what, remedy });
+  };
+  if (facts.architecture !== "x86_64") {
+    refuse(`this machine is ${facts.architecture}; this version hands over on x86_64`);
+  }
+  if (/[\0\n]/.test(request.commandLine)) refuse("the options hold a line end or a NUL");
+  if (request.kernel.imageKind === "bzImage64" || request.kernel.imageKind === "bzImage") {
+    found.push(...bzImageFindings(request, call, facts));
+  }
+  const total = request.kernel.image.length + (request.initrd?.length ?? 0);
+  if (facts.memoryBytes !== null && total > facts.memoryBytes / 2) {
+    refuse(
+      `kernel and initrd have ${total} bytes; the running kernel loads at most half of the memory, ${Math.floor(facts.memoryBytes / 2)} bytes`,
+      "use a smaller initrd",
+    );
+  }
+  return found;
+}
+
+function bzImageFindings(request: LoadRequest, call: KexecCall, facts: MachineFacts): Finding[] {
+  const image = readHeader(request);
+  const found: Finding[] = [];
+  if (call === "file" && !image.kernel64) {
+    const what = "the kernel has no 64-bit entry point, which kexec_file_load needs";
+    found.push({ severity: "refusal", what, remedy: null });
+  }
+  const length = Buffer.byteLength(request.commandLine);
+  // The running kernel counts the NUL on its left side and not on its right.
+  const most = image.commandLineBytesMax - (call === "file" ? elfcorehdrBytes + 1 : 0);
+  if (length > most) {
+    found.push({
+      severity: "refusal",
+      what: `the options have ${length} bytes, this kernel takes at most ${most} by ${callName(call)}`,
+      remedy: null,
+    });
+  }
+  if (facts.isEfi && !image.efiKexec && !request.classic.noEfi) {
+    const what = "this kernel cannot use the firmware's EFI runtime services after a kexec: no EFI variables";
+    found.push({ severity: "warning", what, remedy: null });
+  }
+  return found;
+}
+
+function readHeader(request: LoadRequest): BzImage {
   try {
-    return parseBzImage(bytes);
+    return parseBzImage(request.kernel.read(0, bzImageHeadBytesMax));
   } catch (error) {
-    if (error instanceof FormatError)
+    if (error instanceof FormatError) {
       throw new PreflightError(`the kernel is no x86 bzImage: ${error.message}`, { cause: error });
+    }
     throw error;
   }
 }

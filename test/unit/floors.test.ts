@@ -21,7 +21,7 @@ const floors: Readonly<Record<string, number>> = {
 };
 
 /** Folders beside src whose files are embedded. */
-const embeddedFolders = ["initramfs", "native"];
+const embeddedFolders = ["../initramfs/", "../build/native/"];
 
 /** What parsers must not reach for: the environment, the log, the clock. */
 const impureGlobals = ["process", "console", "performance", "Buffer", "setTimeout", "setInterval", "fetch"];
@@ -143,8 +143,8 @@ function judgeImport(file: string, specifier: string | null, sources: Sources): 
   }
   const target = path.posix.join(path.posix.dirname(file), specifier);
   if (target.startsWith("../")) {
-    const folder = target.split("/")[1] ?? "";
-    return embeddedFolders.includes(folder) ? null : `imports "${specifier}" from outside the house`;
+    const isEmbedded = embeddedFolders.some((folder) => target.startsWith(folder));
+    return isEmbedded ? null : `imports "${specifier}" from outside the house`;
   }
   if (sources[target] === undefined) return `imports "${specifier}", which does not exist`;
   const [from, to] = [floors[room] ?? 0, floors[roomOf(target)] ?? 0];
@@ -193,6 +193,7 @@ describe("the check itself", () => {
     ["the same floor, another room", { "ui/a.ts": "export {};", "boot/b.ts": 'import "../ui/a.ts";' }, []],
     ["Node's modules above floor 0", { "linux/a.ts": 'import fs from "node:fs";' }, []],
     ["an embedded list", { "image/a.ts": 'import list from "../../initramfs/modules.list";' }, []],
+    ["an embedded binary", { "handoff/a.ts": 'import blob from "../../build/native/a.bin";' }, []],
     [
       "a static import upwards",
       { ...below, "formats/a.ts": 'import { a } from "../linux/system.ts";' },

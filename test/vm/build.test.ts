@@ -7,7 +7,7 @@ import { cloneRoot, runCommand } from "./command.ts";
 import { slipwayExecutable } from "./image.ts";
 
 /** What a clone has, but for the tests and the documents. */
-const sources = ["build.mjs", "initramfs", "package.json", "package-lock.json", "src", "tsconfig.json"];
+const sources = ["build.mjs", "initramfs", "native", "package.json", "package-lock.json", "src", "tsconfig.json"];
 
 let scratch: string;
 beforeAll(async () => {
@@ -33,6 +33,8 @@ test("two clones make the same bytes, two builds at once do not disturb each oth
   const output = path.join(clone, "dist/slipway");
   expect(await fileDigest(output)).toBe(await fileDigest(slipwayExecutable));
   expect(await readFile(`${output}.sha256`, "utf8")).toBe(`${await fileDigest(output)}  slipway\n`);
+  const purgatory = "build/native/purgatory-x86_64.bin";
+  expect(await fileDigest(path.join(clone, purgatory))).toBe(await fileDigest(path.join(cloneRoot, purgatory)));
   // One of them waited for the other and found everything done.
   expect([first, second].filter((said) => /package … up to date/.test(said))).toHaveLength(1);
 });

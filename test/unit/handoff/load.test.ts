@@ -2,14 +2,17 @@ import { describe, expect, it } from "vitest";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
 import { targetCommandLine } from "../../../src/handoff/command-line.ts";
 import { execute } from "../../../src/handoff/execute.ts";
-import { load } from "../../../src/handoff/load.ts";
+import { type LoadOptions, load } from "../../../src/handoff/load.ts";
 import { PreflightError } from "../../../src/handoff/preflight.ts";
 import { SyscallError } from "../../../src/linux/errno.ts";
 import type { KexecFileRequest } from "../../../src/linux/system.ts";
+import type { KexecState } from "../../../src/machine/kexec-state.ts";
+import type { MachineFacts } from "../../../src/machine/machine-facts.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
 import { verify } from "../../../src/trust/verify.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
-import { type BzImageHead, bzImageHead } from "../../fakes/bzimage-head.ts";
+import { bzImageHead } from "../../fakes/bzimage-head.ts";
+import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 import { type FakeSystem, fakeSystem } from "../../fakes/system.ts";
 
@@ -18,9 +21,21 @@ const limits = { kernelBytesMax: 1 << 20, initrdBytesMax: 1 << 20, devicetreeByt
 interface Case {
   readonly kernel?: Uint8Array | string;
   readonly entry?: Partial<BootEntry>;
-  readonly architecture?: string;
+  readonly machine?: Partial<MachineFacts>;
+  readonly state?: Partial<KexecState>;
   readonly bootImage?: boolean;
   readonly system?: FakeSystem;
+}
+
+/** A locked-down machine, whose kernel takes the file call only. */
+function options(own: Case = {}): LoadOptions {
+  return {
+    bootImage: own.bootImage ?? true,
+    digest: "auto",
+    kernelBytesMax: 1 << 20,
+    state: kexecState({ lockdown: "integrity", ...own.state }),
+    machine: machineFacts(own.machine),
+  };
 }
 
 const acceptsAll = (): FakeSystem => fakeSystem({ kexecFileLoad: async () => {} });
@@ -38,7 +53,7 @@ async function loads({ kernel = bzImageHead(), entry = {}, ...own }: Case = {}):
   });
   const verdict = verify(artifacts, { mode: "off", keys: [] });
   if (!verdict.ok) throw new Error(verdict.reason);
-  await load(system, verdict.boot, { bootImage: own.bootImage ?? true, architecture: own.architecture ?? "x86_64" });
+  await load(system, verdict.boot, options(own));
   return system.log.filter((line) => line.startsWith("kexec"));
 }
 
@@ -73,49 +88,30 @@ describe("preflight", () => {
     expect(error instanceof Error && error.message).toBe(reason);
     expect(system.log.filter((line) => line.startsWith("kexec"))).toEqual([]);
   };
-  const head = (own: BzImageHead): Uint8Array => bzImageHead(own);
-
   it("another architecture", () =>
-    refuses({ architecture: "aarch64" }, "this machine is aarch64; this version hands over on x86_64"));
+    refuses({ machine: { architecture: "aarch64" } }, "this machine is aarch64; this version hands over on x86_64"));
   it("a device tree", () =>
     refuses(
       { entry: { devicetree: { volume: "vda1", path: "/dtb" } } },
-      "the entry has a device tree; the kernel takes none by kexec_file_load on x86_64",
+      "the entry has a device tree; a kernel for x86_64 takes none by kexec",
     ));
   it("a line end in the options", () =>
     refuses({ entry: { options: "a\nb" } }, "the options hold a line end or a NUL"));
   it("a NUL in the options", () => refuses({ entry: { options: "a\0b" } }, "the options hold a line end or a NUL"));
-  it("no 64-bit entry point", () =>
-    refuses({ kernel: head({ xloadFlags: 2 }) }, "the kernel has no 64-bit entry point, which kexec_file_load needs"));
-  it("a protocol without the 64-bit flag", () =>
+  it("more than half of the memory", () =>
     refuses(
-      { kernel: head({ protocol: 0x20b }) },
-      "the kernel has no 64-bit entry point, which kexec_file_load needs",
-    ));
-  it("no bzImage", () =>
-    refuses(
-      { kernel: "x".repeat(600) },
-      "the kernel is no x86 bzImage: bzimage: offset 510, boot_flag: 0xaa55 expected, not 0x7878",
-    ));
-  it("an empty file", () =>
-    refuses(
-      { kernel: "" },
-      "the kernel is no x86 bzImage: bzimage: offset 510, boot_flag: 2 byte(s) expected, the input ends at 0",
-    ));
-  it("a zImage", () =>
-    refuses(
-      { kernel: head({ loadFlags: 0 }) },
-      "the kernel is no x86 bzImage: bzimage: offset 529, loadflags: LOADED_HIGH expected: this is a zImage, not a bzImage",
+      { machine: { memoryBytes: 4096 } },
+      "kernel and initrd have 2560 bytes; the running kernel loads at most half of the memory, 2048 bytes; use a smaller initrd",
     ));
 
   // arch/x86/kernel/kexec-bzimage64.c: cmdline_len (with its NUL) + 30 > cmdline_size is refused.
-  const options = (bytes: number): string => "x".repeat(bytes);
+  const words = (bytes: number): string => "x".repeat(bytes);
   it("options as long as the kernel takes", async () => {
-    expect(await loads({ entry: { options: options(2016) } })).toHaveLength(1);
+    expect(await loads({ entry: { options: words(2016) } })).toHaveLength(1);
   });
   it("one byte more", () =>
     refuses(
-      { entry: { options: options(2017) } },
+      { entry: { options: words(2017) } },
       "the options have 2017 bytes, this kernel takes at most 2016 by kexec_file_load",
     ));
   it("bytes are counted, not characters", () =>
@@ -125,48 +121,65 @@ describe("preflight", () => {
     ));
   it("the loader's word counts too", () =>
     refuses(
-      { entry: { options: options(2016), bootImage: "B" } },
+      { entry: { options: words(2016), bootImage: "B" } },
       "the options have 2018 bytes, this kernel takes at most 2016 by kexec_file_load",
     ));
 });
 
+describe("a kernel that cannot be started", () => {
+  const refuses = async (own: Case, reason: string | RegExp): Promise<void> => {
+    const system = acceptsAll();
+    await expect(loads({ ...own, system })).rejects.toThrow(reason);
+    expect(system.log.filter((line) => line.startsWith("kexec"))).toEqual([]);
+  };
+  it("no kernel", () => refuses({ kernel: "x".repeat(600) }, "Cannot determine the file type of /vmlinuz"));
+  it("an empty file", () => refuses({ kernel: "" }, "Cannot determine the file type of /vmlinuz"));
+  it("a zImage", () =>
+    refuses({ kernel: bzImageHead({ loadFlags: 0 }) }, "Cannot determine the file type of /vmlinuz"));
+  it("no 64-bit entry point, under lockdown", () =>
+    refuses(
+      { kernel: bzImageHead({ xloadFlags: 2 }) },
+      "bzImage: only kexec_load can start this, and the running kernel is locked down (integrity) and refuses kexec_load",
+    ));
+});
+
 describe("what the kernel's refusals mean", () => {
-  const says = async (errno: number, message: string | RegExp): Promise<void> => {
+  const says = async (errno: number, message: string | RegExp, state: Partial<KexecState> = {}): Promise<void> => {
     const system = fakeSystem({
       kexecFileLoad: async (_request: KexecFileRequest) => {
         throw new SyscallError("kexec_file_load", [1, 2], errno);
       },
     });
-    await expect(loads({ system })).rejects.toThrow(message);
+    await expect(loads({ system, state })).rejects.toThrow(message);
   };
-  // Numbers of asm-generic/errno.h.
+  // Numbers of asm-generic/errno.h, and the words of strerror(3).
   const rows: readonly (readonly [number, string, RegExp])[] = [
-    [1, "EPERM", /CAP_SYS_BOOT .* kexec_load_disabled .* lockdown/],
-    [8, "ENOEXEC", /uncompressed bzImage/],
-    [12, "ENOMEM", /memory/],
-    [13, "EACCES", /IMA/],
-    [16, "EBUSY", /another kexec load/],
-    [22, "EINVAL", /half of the memory/],
-    [26, "ETXTBSY", /open for writing/],
-    [27, "EFBIG", /larger/],
-    [38, "ENOSYS", /CONFIG_KEXEC_FILE/],
-    [61, "ENODATA", /wants a signature and the image has none/],
-    [65, "ENOPKG", /algorithm/],
-    [74, "EBADMSG", /malformed/],
-    [80, "ELIBBAD", /PE structure/],
-    [90, "EMSGSIZE", /digest/],
-    [99, "EADDRNOTAVAIL", /no free range/],
-    [126, "ENOKEY", /not in the running kernel's keyrings/],
-    [129, "EKEYREJECTED", /signature is bad/],
-    [524, "ENOTSUPP", /wrapper/],
+    [1, "Operation not permitted", /locked down \(integrity\).*signed/],
+    [8, "Exec format error", /uncompressed bzImage/],
+    [12, "Cannot allocate memory", /memory/],
+    [13, "Permission denied", /IMA/],
+    [16, "Device or resource busy", /another program/],
+    [22, "Invalid argument", /half of the memory/],
+    [26, "Text file busy", /open for writing/],
+    [27, "File too large", /larger/],
+    [38, "Function not implemented", /CONFIG_KEXEC_FILE/],
+    [61, "No data available", /wants a signature and the image has none/],
+    [65, "Package not installed", /algorithm/],
+    [74, "Bad message", /malformed/],
+    [80, "Accessing a corrupted shared library", /PE structure/],
+    [90, "Message too long", /digest/],
+    [99, "Cannot assign requested address", /no free range/],
+    [126, "Required key not available", /enrol/],
+    [129, "Key was rejected by service", /not valid/],
+    [524, "Unknown error 524", /wrapper/],
   ];
-  for (const [errno, code, meaning] of rows) {
-    it(code, async () => {
-      await says(errno, new RegExp(`^kexec_file_load failed: ${code}: `));
+  for (const [errno, words, meaning] of rows) {
+    it(words, async () => {
+      await says(errno, `kexec_file_load failed: ${words}: `);
       await says(errno, meaning);
     });
   }
-  it("one that is not in the table stands for itself", () => says(5, /^kexec_file_load failed: EIO$/));
+  it("one that is not in the table stands for itself", () => says(5, /^kexec_file_load failed: Input\/output error$/));
   it("one that has no name", () => says(999, /^kexec_file_load failed: error 999$/));
   it("another failure is passed on", async () => {
     const system = fakeSystem({
@@ -175,6 +188,36 @@ describe("what the kernel's refusals mean", () => {
       },
     });
     await expect(loads({ system })).rejects.toThrow(new TypeError("something else"));
+  });
+});
+
+describe("steps of a boot", () => {
+  it("tells how it hands over, and readies the digest before the file call", async () => {
+    const said: string[] = [];
+    const system = fakeSystem({
+      kexecFileLoad: async () => {
+        said.push("load");
+      },
+    });
+    using artifacts = await readArtifacts({
+      system,
+      sources: [memorySource("vda1", { "/vmlinuz": bzImageHead() })],
+      entry: bootEntry(),
+      policy: { mode: "off", keys: [] },
+      limits,
+      memoryBytes: null,
+    });
+    const verdict = verify(artifacts, { mode: "off", keys: [] });
+    if (!verdict.ok) throw new Error(verdict.reason);
+    await load(system, verdict.boot, options(), {
+      decided: (handoff) => said.push(handoff),
+      beforeFileCall: async () => void said.push("digest"),
+    });
+    expect(said).toEqual([
+      "kexec_file_load, the running kernel's own digest: the running kernel is locked down (integrity) and refuses kexec_load",
+      "digest",
+      "load",
+    ]);
   });
 });
 
@@ -191,7 +234,7 @@ describe("execute", () => {
     });
     const verdict = verify(artifacts, { mode: "off", keys: [] });
     if (!verdict.ok) throw new Error(verdict.reason);
-    const kernel = await load(system, verdict.boot, { bootImage: true, architecture: "x86_64" });
+    const kernel = await load(system, verdict.boot, options());
     await expect(execute(system, kernel)).rejects.toThrow(
       'reboot(LINUX_REBOOT_CMD_KEXEC) returned; the command line was "quiet"',
     );

@@ -1,0 +1,125 @@
+import { randomFillSync } from "node:crypto";
+import type { AddressRange } from "../formats/memory-map.ts";
+import type { System } from "../linux/system.ts";
+import { readCrashFacts } from "../machine/crash-facts.ts";
+import type { KexecState } from "../machine/kexec-state.ts";
+import type { MachineFacts } from "../machine/machine-facts.ts";
+import type { CrashFacts, Platform } from "../machine/platform.ts";
+import { readPlatform } from "../machine/read-platform.ts";
+import { type CallChoice, chooseCall, type KexecCall } from "./choose-call.ts";
+import type { ClassicDigest } from "./classic/load-classic.ts";
+import type { ClassicPlan } from "./classic/plan.ts";
+import { planBzImage } from "./classic/plan-bzimage.ts";
+import { planElf } from "./classic/plan-elf.ts";
+import { planMultiboot } from "./classic/plan-multiboot.ts";
+import { planNbi } from "./classic/plan-nbi.ts";
+import type { LoadRequest } from "./load-request.ts";
+import { refuseUnloadable } from "./preflight.ts";
+
+/** A load, decided: by which call, why, and for the classic call every segment. Nothing was loaded yet. */
+export type LoadPlan = FilePlan | ClassicLoadPlan;
+
+interface Planned {
+  readonly choice: CallChoice;
+  readonly request: LoadRequest;
+  /** What the running kernel said of itself when this was planned. */
+  readonly state: KexecState;
+  /** What people should know. */
+  readonly remarks: readonly string[];
+}
+
+export interface FilePlan extends Planned {
+  readonly call: "file";
+}
+
+export interface ClassicLoadPlan extends Planned {
+  readonly call: "classic";
+  readonly plan: ClassicPlan;
+  /** What the purgatory compares the loaded bytes with; null: it does not. */
+  readonly digest: ClassicDigest | null;
+}
+
+/** The highest physical address that x86_64 and arm64 can have, plus one. */
+const addressEnd = 2 ** 52;
+
+/**
+ * Chooses the call, checks what can be checked before, and plans the load. It reads what the machine is and changes
+ * nothing. Throws ChoiceError, PreflightError, PlanError or PlacementError: sentences.
+ */
+export async function planLoad(
+  system: System,
+  request: LoadRequest,
+  state: KexecState,
+  machine: MachineFacts,
+): Promise<LoadPlan> {
+  const choice = chooseCall(request, state);
+  refuseUnloadable(request, choice.call, machine);
+  return planWith(system, request, state, choice);
+}
+
+/** Plans the load by the other call, after the running kernel did not take the first. */
+export async function planFallback(system: System, plan: LoadPlan, call: KexecCall, reason: string): Promise<LoadPlan> {
+  return planWith(system, plan.request, plan.state, { call, reason, fallback: null });
+}
+
+async function planWith(
+  system: System,
+  request: LoadRequest,
+  state: KexecState,
+  choice: CallChoice,
+): Promise<LoadPlan> {
+  const { remarks } = request.kernel;
+  if (choice.call === "file") return { call: "file", choice, request, state, remarks };
+  const platform = await readPlatform(system);
+  const crash = request.onCrash ? await readCrashFacts(platform) : null;
+  const plan = planClassic(request, platform, crash);
+  return {
+    call: "classic",
+    choice,
+    request,
+    state,
+    remarks: [...remarks, ...platform.remarks, ...plan.remarks],
+    plan,
+    digest: request.digest === "sha256" || request.digest === "crc32" ? request.digest : null,
+  };
+}
+
+/** The segments of a classic load. Pure but for the seed of the target's random numbers, and for reading the image. */
+function planClassic(request: LoadRequest, platform: Platform, crash: CrashFacts | null): ClassicPlan {
+  const { kernel, classic, initrd } = request;
+  const bounds: AddressRange = { start: classic.memoryMin ?? 0, end: (classic.memoryMax ?? addressEnd - 1) + 1 };
+  const context = {
+    platform,
+    bounds,
+    crash: crash === null ? null : { facts: crash },
+    commandLine: request.commandLine,
+    devicetree: request.devicetree,
+    console: { vga: classic.consoleVga, serial: classic.serial, resetVga: classic.resetVga },
+    randomSeed: randomFillSync(new Uint8Array(32)),
+    noEfi: classic.noEfi,
+    reuseVideoType: classic.reuseVideoType,
+    preserveContext: classic.preserveContext,
+    elf32CoreHeaders: classic.elf32CoreHeaders,
+    passMemmapCommandLine: classic.passMemmapCommandLine,
+    hotplug: classic.hotplug,
+    entryOverride: classic.entry,
+  };
+  const part = { range: kernel.image, read: kernel.read };
+  switch (kernel.imageKind) {
+    case "bzImage64":
+      return planBzImage(part, initrd, context, request.entryMode ?? "64-bit");
+    case "bzImage":
+      return planBzImage(part, initrd, context, request.entryMode ?? "32-bit");
+    case "elf-x86_64":
+    case "elf-x86":
+      return planElf(part, initrd, context, request.elfArguments);
+    case "multiboot-x86":
+      return planMultiboot(part, request.modules, context, 1);
+    case "multiboot2-x86":
+      return planMultiboot(part, request.modules, context, 2);
+    case "nbi-x86":
+      return planNbi(part, context);
+    default:
+      throw new Error(`${kernel.name}: kexec_load starts no ${kernel.imageKind} on ${platform.architecture}`);
+  }
+}
