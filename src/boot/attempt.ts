@@ -2,7 +2,7 @@ import type { BootEntry } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { execute } from "../handoff/execute.ts";
-import { load } from "../handoff/load.ts";
+import { type LoadOptions, load } from "../handoff/load.ts";
 import type { System } from "../linux/system.ts";
 import { availableMemoryBytes } from "../machine/memory.ts";
 import { readArtifacts } from "../trust/artifacts.ts";
@@ -18,6 +18,10 @@ export interface AttemptContext {
   readonly policy: Policy;
   readonly report: Report;
   readonly architecture: string;
+  /** How entries are handed over, as this machine is now. */
+  readonly handoff: () => LoadOptions;
+  /** Has the running kernel use its quickest SHA-256, which kexec_file_load(2) spends most of its time in. */
+  readonly quickenDigest: () => Promise<void>;
   readonly sources: readonly FileSource[];
   /** Closes all volumes; called right before the jump. */
   readonly closeSources: () => Promise<void>;
@@ -43,9 +47,9 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
     if (boot.mode === "off") report.mark(`unverified ${entry.id}: trust is off`);
     else if (boot.concerns.length > 0) report.failure(`unverified ${entry.id}: audit: ${boot.concerns.join("; ")}`);
     else report.mark(`verified ${entry.id} by ${boot.by.join(", ")}`);
-    const kernel = await load(system, boot, {
-      bootImage: config.handoff.bootImage,
-      architecture: context.architecture,
+    const kernel = await load(system, boot, context.handoff(), {
+      decided: (handoff) => report.mark(`handoff by ${handoff}`),
+      beforeFileCall: context.quickenDigest,
     });
     report.mark("loaded");
     await context.closeSources();

@@ -57,6 +57,11 @@ export const configSchema = section("Slipway's configuration", {
       default: true,
       doc: "Whether the word `BOOT_IMAGE=…` is put before the options of entries whose own loaders do so (GRUB).",
     }),
+    digest: choice({
+      choices: ["auto", "always"],
+      default: "auto",
+      doc: "Whether what was loaded is compared with its SHA-256 once more, right before the jump. `auto`: not where kexec_load(2) can be used, for the bytes were verified an instant before. `always`: in any case, which costs time.",
+    }),
   }),
   rescue: section("What happens when nothing boots", {
     rebootAfterSeconds: integer({

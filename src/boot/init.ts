@@ -11,6 +11,7 @@ import { ModuleLoader } from "../machine/modules.ts";
 import { readKeysIfAny } from "../trust/policy.ts";
 import { type Config, configPath, defaultConfig, keysDirectory, overrideConfig, parseConfig } from "./config.ts";
 import { DeviceEvents } from "./device-events.ts";
+import { loadOptions } from "./load-options.ts";
 import { Report } from "./report.ts";
 import { Rescue, type RescueOptions } from "./rescue.ts";
 import { BootSession } from "./session.ts";
@@ -18,6 +19,9 @@ import { mountEarly, mountKernelFilesystems } from "./setup.ts";
 
 /** A timer that never matters: as long as it runs, PID 1 has something to wait for and does not exit. */
 const longMs = 2 ** 30;
+
+/** The crypto API's alias of every implementation of SHA-256; the kernel takes the quickest that is loaded. */
+const digestAlias = "crypto-sha256";
 
 /** PID 1. Never returns and never exits: whatever goes wrong ends in the rescue state. */
 export async function runInit(): Promise<never> {
@@ -80,6 +84,8 @@ async function prepare(system: System, report: Report, options: { current: Rescu
     policy: { mode: config.trust, keys },
     report,
     architecture: machineArchitecture(),
+    handoff: () => loadOptions(config),
+    quickenDigest: () => modules.load(digestAlias),
     sources: new MachineSources(system, modules, timeoutSeconds),
     events,
   });

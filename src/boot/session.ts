@@ -3,6 +3,7 @@ import { discover } from "../discovery/discover.ts";
 import type { BootEntry } from "../discovery/entry.ts";
 import type { MachineSources } from "../discovery/machine-sources.ts";
 import type { FileSource } from "../discovery/source.ts";
+import type { LoadOptions } from "../handoff/load.ts";
 import { isWanted, type Ranking, rank } from "../handoff/rank.ts";
 import type { System } from "../linux/system.ts";
 import type { Policy } from "../trust/policy.ts";
@@ -17,6 +18,10 @@ export interface SessionParts {
   readonly policy: Policy;
   readonly report: Report;
   readonly architecture: string;
+  /** How entries are handed over, as this machine is now. */
+  readonly handoff: () => LoadOptions;
+  /** Has the running kernel use its quickest SHA-256. */
+  readonly quickenDigest: () => Promise<void>;
   readonly sources: MachineSources;
   readonly events: DeviceEvents;
 }

@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
+import { loadOptions } from "../boot/load-options.ts";
 import type { BootEntry, FileRef } from "../discovery/entry.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
-import { preflight } from "../handoff/preflight.ts";
+import { findings } from "../handoff/findings.ts";
+import { describeHandoff, planBoot } from "../handoff/load.ts";
 import { nativeSystem } from "../linux/native.ts";
-import { machineArchitecture } from "../machine/architecture.ts";
 import { verify } from "../trust/verify.ts";
 import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
 import { exitNoEntries } from "./list.ts";
@@ -46,7 +47,7 @@ ${rootUsage}
       const entries = findEntries(result, word);
       if (entries.length === 0)
         throw new Error(`explain ${JSON.stringify(word)}: no such entry; "slipway list" shows their ids`);
-      for (const entry of entries) process.stdout.write(await explainEntry(result, entry, values.keys));
+      for (const entry of entries) process.stdout.write((await explainEntry(result, entry, values.keys)).text);
     }
     return 0;
   },
@@ -92,7 +93,18 @@ export function explainAll(result: Survey): string {
   return `${lines.map(printable).join("\n")}\n`;
 }
 
-async function explainEntry(result: Survey, entry: BootEntry, keys: string | undefined): Promise<string> {
+/** What there is to say of one entry. */
+export interface ExplainedEntry {
+  /** Its files, options, the verdicts, how it would be handed over. */
+  readonly text: string;
+  readonly boots: boolean;
+}
+
+export async function explainEntry(
+  result: Survey,
+  entry: BootEntry,
+  keys: string | undefined,
+): Promise<ExplainedEntry> {
   const lines = [
     `${entry.id}  ${JSON.stringify(entry.title)}`,
     `  from      ${place(entry.source)}:${entry.source.line}`,
@@ -108,11 +120,17 @@ async function explainEntry(result: Survey, entry: BootEntry, keys: string | und
   lines.push(
     `  tried as number ${position + 1} of ${result.ranking.order.length}: ${result.ranking.order[position]?.reason ?? ""}`,
   );
-  lines.push(...(await judgeLines(result, entry, keys)));
-  return `${lines.map(printable).join("\n")}\n`;
+  const judged = await judgeLines(result, entry, keys);
+  lines.push(...judged.lines);
+  return { text: `${lines.map(printable).join("\n")}\n`, boots: judged.boots };
 }
 
-async function judgeLines(result: Survey, entry: BootEntry, keys: string | undefined): Promise<string[]> {
+interface Judged {
+  readonly lines: readonly string[];
+  readonly boots: boolean;
+}
+
+async function judgeLines(result: Survey, entry: BootEntry, keys: string | undefined): Promise<Judged> {
   const mode = result.config.trust;
   const policy = await readPolicy(keys, mode);
   try {
@@ -124,12 +142,16 @@ async function judgeLines(result: Survey, entry: BootEntry, keys: string | undef
         `    ${item.role} ${item.role === "options" ? "" : `${place(item.ref)} `}${item.trusted ? `trusted by ${item.by}` : `refused: ${item.reason}`}`,
       );
     }
-    if (!verdict.ok) return [...lines, "  would not boot: the policy refuses it"];
-    const commandLine = targetCommandLine(entry, result.config.handoff.bootImage);
-    preflight(nativeSystem(), verdict.boot, commandLine, machineArchitecture());
-    return [...lines, "  would boot"];
+    if (!verdict.ok) return { lines: [...lines, "  would not boot: the policy refuses it"], boots: false };
+    const options = loadOptions(result.config);
+    using planned = await planBoot(nativeSystem(), verdict.boot, options);
+    const shown = findings(planned.plan, options.machine).map(
+      ({ severity, what, remedy }) => `    ${severity}: ${what}${remedy === null ? "" : `; ${remedy}`}`,
+    );
+    const handoff = `  handoff   ${describeHandoff(planned.plan)}`;
+    return { lines: [...lines, handoff, ...shown, "  would boot"], boots: true };
   } catch (error) {
-    return [`  would not boot: ${messageOf(error)}`];
+    return { lines: [`  would not boot: ${messageOf(error)}`], boots: false };
   }
 }
 

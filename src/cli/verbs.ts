@@ -3,6 +3,8 @@ import type { Verb } from "./verb.ts";
 /** How each verb's module is reached: loaded when it is called for, so that a boot pays for none of them. */
 export interface VerbLoader {
   readonly name: string;
+  /** It reads `-h` and `--help` itself: what looks like that may be an option's argument. */
+  readonly ownsHelp?: true;
   load(): Promise<Verb>;
 }
 
@@ -11,6 +13,8 @@ export const verbs: readonly VerbLoader[] = [
   { name: "list", load: async () => (await import("./list.ts")).listVerb },
   { name: "explain", load: async () => (await import("./explain.ts")).explainVerb },
   { name: "verify", load: async () => (await import("./verify.ts")).verifyVerb },
+  { name: "reboot", load: async () => (await import("./reboot.ts")).rebootVerb },
+  { name: "kexec", ownsHelp: true, load: async () => (await import("./kexec.ts")).kexecVerb },
   { name: "image", load: async () => (await import("./image.ts")).imageVerb },
   { name: "help", load: async () => (await import("./help.ts")).helpVerb(verbs) },
 ];
@@ -43,7 +47,7 @@ export function chooseVerb(pid: number, argv0: string, args: readonly string[]):
 /** `slipway VERB --help` is `slipway help VERB`. */
 function helpOrVerb(verb: VerbLoader, args: readonly string[]): Choice {
   const help = verbs.find((candidate) => candidate.name === "help");
-  if (help !== undefined && args.some((arg) => arg === "--help" || arg === "-h")) {
+  if (verb.ownsHelp !== true && help !== undefined && args.some((arg) => arg === "--help" || arg === "-h")) {
     return { kind: "verb", verb: help, args: [verb.name] };
   }
   return { kind: "verb", verb, args };

@@ -5,11 +5,14 @@
 import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { gunzipSync } from "node:zlib";
+import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { configSchema, overrideConfig, parseConfig } from "../../src/boot/config.ts";
 import { schemaDocument, settingsTable } from "../../src/boot/config-docs.ts";
 import { runImage } from "../../src/cli/image.ts";
+import { kernelTypes } from "../../src/cli/kexec/kernel-type.ts";
+import { kexecOptions } from "../../src/cli/kexec/option-table.ts";
+import { kexecUsage } from "../../src/cli/kexec/usage.ts";
 import { listJson } from "../../src/cli/list.ts";
 import type { Verb } from "../../src/cli/verb.ts";
 import { verbs } from "../../src/cli/verbs.ts";
@@ -22,6 +25,7 @@ import { defaultGrubLimits } from "../../src/formats/grub/limits.ts";
 import { rank } from "../../src/handoff/rank.ts";
 import { filesystems } from "../../src/machine/filesystems.ts";
 import { capture } from "../fakes/capture.ts";
+import { KexecBench, kernelBytes } from "../fakes/kexec-side.ts";
 import { memorySource } from "../fakes/memory-source.ts";
 import { minisign, newSigner } from "../fakes/minisign-signer.ts";
 
@@ -177,7 +181,8 @@ describe("command lines", () => {
   });
 
   it("the options in a verb's help are those that it takes", async () => {
-    for (const { load } of verbs) {
+    for (const { load, ownsHelp } of verbs) {
+      if (ownsHelp === true) continue;
       const verb = await load();
       const documented = [...verb.usage.matchAll(/^ {2}(--[a-z-]+)/gm)].map(([, option]) => option);
       const accepted = await acceptedOptions(verb);
@@ -258,10 +263,9 @@ describe("docs/boot-formats.md", () => {
 
 // ---- JSON -----------------------------------------------------------------------------------------------------------
 
-/** The example in docs/json.md behind `<!-- example: NAME -->`. */
-function example(name: string): unknown {
-  const [, json] =
-    new RegExp(`<!-- example: ${name} -->\\s+\`\`\`json\\n(.*?)^\`\`\``, "ms").exec(read("docs/json.md")) ?? [];
+/** The example in a paper behind `<!-- example: NAME -->`. */
+function example(name: string, file = "docs/json.md"): unknown {
+  const [, json] = new RegExp(`<!-- example: ${name} -->\\s+\`\`\`json\\n(.*?)^\`\`\``, "ms").exec(read(file)) ?? [];
   expect(json, `the example of ${name}`).toBeDefined();
   return JSON.parse(json ?? "");
 }
@@ -278,10 +282,10 @@ function fields(value: unknown, prefix = ""): string[] {
 }
 
 /** That the example has the fields that the program gives, and that a table row tells of each. */
-function expectFields(name: string, actual: unknown): void {
+function expectFields(name: string, actual: unknown, file = "docs/json.md"): void {
   const expected = fields(actual);
-  expect(fields(example(name))).toEqual(expected);
-  const text = read("docs/json.md");
+  expect(fields(example(name, file))).toEqual(expected);
+  const text = read(file);
   for (const field of expected) expect(text).toMatch(new RegExp(`^\\| \`${RegExp.escape(field)}\`[ |,]`, "m"));
 }
 
@@ -361,5 +365,36 @@ describe("docs/json.md", () => {
     for (const field of fields(example("image"))) {
       expect(text).toMatch(new RegExp(`^\\| \`${RegExp.escape(field)}\`[ |,]`, "m"));
     }
+  });
+});
+
+// ---- kexec(8) -------------------------------------------------------------------------------------------------------
+
+describe("docs/kexec.md", () => {
+  const text = read("docs/kexec.md");
+  const codes = new Set([...text.matchAll(/`([^`\n]+)`/g)].map(([, code]) => code));
+
+  it("tells of every option, as the help does", () => {
+    const names = kexecOptions.flatMap(({ long, short }) => [
+      ...long.map((name) => `--${name}`),
+      ...(short === null ? [] : [`-${short}`]),
+    ]);
+    expect(names.filter((name) => !codes.has(name))).toEqual([]);
+    // -? is -h with another exit code.
+    expect(names.filter((name) => name !== "-?" && !hasOption(kexecUsage(), name))).toEqual([]);
+  });
+
+  it("tells of every type of kernel", () => {
+    expect(kernelTypes.filter((type) => !codes.has(type))).toEqual([]);
+  });
+
+  it("--dry-run --json: the example has the fields of the document", async () => {
+    using bench = new KexecBench();
+    bench.put("vmlinuz.gz", gzipSync(kernelBytes));
+    bench.put("initrd", "initrd");
+    const words = ["-l", "-c", "--dry-run", "--json", "@vmlinuz.gz", "--initrd=@initrd"];
+    const { code, stdout } = await bench.run(...words);
+    expect(code).toBe(0);
+    expectFields("kexec", JSON.parse(stdout), "docs/kexec.md");
   });
 });

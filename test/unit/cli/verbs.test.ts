@@ -31,6 +31,12 @@ describe("chooseVerb", () => {
     [2, "slipway-list", "--help", "help(list)"],
     [2, "list", "x", "list(x)"],
     [2, "/init", "list", "list()"],
+    // kexec(8) reads all of its words itself.
+    [2, "slipway", "kexec -l K", "kexec(-l K)"],
+    [2, "/sbin/kexec", "-e", "kexec(-e)"],
+    [2, "kexec", "--help", "kexec(--help)"],
+    [2, "slipway-kexec", "--append -h", "kexec(--append -h)"],
+    [2, "slipway", "help kexec", "help(kexec)"],
     [2, "slipway-boot", "", "help()"],
     [2, "", "list", "list()"],
   ];
