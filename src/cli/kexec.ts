@@ -21,7 +21,8 @@ function machineSide(): KexecSide {
     out: (text) => void process.stdout.write(text),
     err: (text) => void process.stderr.write(text),
     isTerminal: process.stderr.isTTY === true,
-    now: () => performance.now(),
+    // Not `performance`, whose module would have to be loaded for it.
+    now: () => Number(process.hrtime.bigint() / 1_000_000n),
     system: nativeSystem,
     readState: () => readKexecState(),
     readMachine: () => readMachineFacts(),

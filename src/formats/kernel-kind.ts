@@ -31,30 +31,19 @@ export const kernelKinds = [
 ] as const;
 export type KernelKind = (typeof kernelKinds)[number];
 
-export interface KernelRecognition {
-  readonly kind: KernelKind;
-  /** Every kind that the file is not, in the order of {@link kernelKinds}. It may be several. */
-  readonly reasonsAgainst: readonly { readonly kind: KernelKind; readonly reason: string }[];
-}
-
 /**
- * What a file of `size` bytes is; null when it is none of {@link kernelKinds}. A recognized file may still be cut or
+ * What a file of `size` bytes is; null when it is none of {@link kernelKinds}. It may be others besides, which {@link kernelKindProblem} tells. A recognized file may still be cut or
  * ask for what its loader does not have: that is the loader's to say.
  *
  * A file that is no ELF file counts as a multiboot kernel only when it is nothing else: iPXE's bzImages have a
  * multiboot header besides, and kexec(8) starts them as bzImages.
  */
-export function recognizeKernel(read: ReadRange, size: number): KernelRecognition | null {
+export function recognizeKernel(read: ReadRange, size: number): KernelKind | null {
   const kernel = openKernel(read, size);
-  const verdicts = kernelKinds.map((kind) => ({ kind, reason: judges[kind](kernel) }));
-  const matches = verdicts.filter(({ reason }) => reason === null);
-  const first = typeof kernel.elf === "string" ? matches.find(({ kind }) => !isMultiboot(kind)) : undefined;
-  const found = first ?? matches[0];
-  if (found === undefined) return null;
-  return {
-    kind: found.kind,
-    reasonsAgainst: verdicts.flatMap(({ kind, reason }) => (reason === null ? [] : [{ kind, reason }])),
-  };
+  const isElf = typeof kernel.elf !== "string";
+  const last = kernelKinds.filter((kind) => !isElf && isMultiboot(kind));
+  const order = [...kernelKinds.filter((kind) => !last.includes(kind)), ...last];
+  return order.find((kind) => judges[kind](kernel) === null) ?? null;
 }
 
 function isMultiboot(kind: KernelKind): boolean {

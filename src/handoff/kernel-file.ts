@@ -1,7 +1,13 @@
 import { parseBeoboot } from "../formats/beoboot.ts";
 import type { ReadRange } from "../formats/elf.ts";
 import { FormatError } from "../formats/format-error.ts";
-import { type KernelKind, recognizeKernel, recognizeWrapping, type Wrapping } from "../formats/kernel-kind.ts";
+import {
+  type KernelKind,
+  kernelKindProblem,
+  recognizeKernel,
+  recognizeWrapping,
+  type Wrapping,
+} from "../formats/kernel-kind.ts";
 import { readUki } from "../formats/uki.ts";
 import type { FileRange, System } from "../linux/system.ts";
 import { readRangeOf } from "../machine/file-range.ts";
@@ -37,8 +43,8 @@ export interface KernelFile extends Disposable {
    * signature and its attributes.
    */
   readonly isWhole: boolean;
-  /** Why the file is none of the other kinds. */
-  readonly against: readonly { readonly kind: KernelKind; readonly reason: string }[];
+  /** Why the file is not of some kind; null when it is: a file may be of several. */
+  readonly problemWith: (kind: KernelKind) => string | null;
   /** What people should know: that a signature is lost by unwrapping. */
   readonly remarks: readonly string[];
 }
@@ -68,23 +74,23 @@ export async function readKernelFile(
     const read = readRangeOf(range);
     const found = recognizeKernel(read, range.length);
     if (found === null) throw new KernelFileError(`Cannot determine the file type of ${name}`);
-    const inner = enclosedIn(found.kind, range, read, name);
+    const inner = enclosedIn(found, range, read, name);
     const remarks =
       wrapping !== null
         ? [`${name} was unwrapped from ${wrapping}: the running kernel sees no signature on it`]
         : inner !== null
-          ? [`the kernel was taken out of ${name} (${found.kind}): the running kernel sees no signature on it`]
+          ? [`the kernel was taken out of ${name} (${found}): the running kernel sees no signature on it`]
           : [];
     return {
       name,
-      kind: found.kind,
-      imageKind: inner?.imageKind ?? found.kind,
+      kind: found,
+      imageKind: inner?.imageKind ?? found,
       image: inner?.image ?? range,
       read: inner === null ? read : readRangeOf(inner.image),
       wrapping,
       enclosed: inner?.enclosed ?? null,
       isWhole: wrapping === null && inner === null,
-      against: found.reasonsAgainst,
+      problemWith: (kind) => kernelKindProblem(read, range.length, kind),
       remarks,
       [Symbol.dispose]: () => keeper.dispose(),
     };
@@ -137,11 +143,11 @@ function enclosedIn(kind: KernelKind, file: FileRange, read: ReadRange, name: st
   if (contents === null) return null;
   const image = part(contents.kernel);
   const inner = recognizeKernel(readRangeOf(image), image.length);
-  if (inner === null || (inner.kind !== "bzImage64" && inner.kind !== "bzImage")) {
-    throw new KernelFileError(`${name}: a bzImage expected in the ${kind}, found ${inner?.kind ?? "no kernel"}`);
+  if (inner !== "bzImage64" && inner !== "bzImage") {
+    throw new KernelFileError(`${name}: a bzImage expected in the ${kind}, found ${inner ?? "no kernel"}`);
   }
   return {
-    imageKind: inner.kind,
+    imageKind: inner,
     image,
     enclosed: {
       initrds: contents.initrds.map(part),

@@ -1,4 +1,3 @@
-import { randomFillSync } from "node:crypto";
 import type { AddressRange } from "../formats/memory-map.ts";
 import type { System } from "../linux/system.ts";
 import { readCrashFacts } from "../machine/crash-facts.ts";
@@ -72,7 +71,7 @@ async function planWith(
   if (choice.call === "file") return { call: "file", choice, request, state, remarks };
   const platform = await readPlatform(system);
   const crash = request.onCrash ? await readCrashFacts(platform) : null;
-  const plan = planClassic(request, platform, crash);
+  const plan = planClassic(request, platform, crash, system.randomBytes(seedBytes));
   return {
     call: "classic",
     choice,
@@ -84,8 +83,16 @@ async function planWith(
   };
 }
 
-/** The segments of a classic load. Pure but for the seed of the target's random numbers, and for reading the image. */
-function planClassic(request: LoadRequest, platform: Platform, crash: CrashFacts | null): ClassicPlan {
+/** For the target's random numbers. */
+const seedBytes = 32;
+
+/** The segments of a classic load. Pure but for reading the image. */
+function planClassic(
+  request: LoadRequest,
+  platform: Platform,
+  crash: CrashFacts | null,
+  randomSeed: Uint8Array,
+): ClassicPlan {
   const { kernel, classic, initrd } = request;
   const bounds: AddressRange = { start: classic.memoryMin ?? 0, end: (classic.memoryMax ?? addressEnd - 1) + 1 };
   const context = {
@@ -95,7 +102,7 @@ function planClassic(request: LoadRequest, platform: Platform, crash: CrashFacts
     commandLine: request.commandLine,
     devicetree: request.devicetree,
     console: { vga: classic.consoleVga, serial: classic.serial, resetVga: classic.resetVga },
-    randomSeed: randomFillSync(new Uint8Array(32)),
+    randomSeed,
     noEfi: classic.noEfi,
     reuseVideoType: classic.reuseVideoType,
     preserveContext: classic.preserveContext,

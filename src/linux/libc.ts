@@ -53,6 +53,7 @@ export class Libc {
       munmap: declare("munmap", "int", "int64", "size_t"),
       mount: declare("mount", "int", "str", "str", "str", "ulong", "str"),
       ioctl: declare("ioctl", "int", "int", "ulong", "void *"),
+      getrandom: declare("getrandom", "long", "void *", "size_t", "uint"),
       sync: declare("sync", "int"),
       reboot: declare("reboot", "int", "int"),
       socket: declare("socket", "int", "int", "int", "int"),

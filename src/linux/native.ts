@@ -147,6 +147,7 @@ function createSystem(libc: Libc): System {
     kexecFileUnload: (onCrash) => kexecFileUnload(libc, onCrash),
     framebufferInfo: (fd) => framebufferInfo(libc, fd),
     interfacesDown: () => interfacesDown(libc),
+    randomBytes: (length) => randomBytes(libc, length),
     sync: async () => void (await libc.callAsync("sync", [], [])),
     reboot: (kind) => void libc.call("reboot", [rebootCommands[kind]], [kind]),
     reapOrphans: (own) => reapOrphans(libc, own),
@@ -469,6 +470,18 @@ function interfaceNames(): string[] {
     .split("\n")
     .slice(2)
     .flatMap((line) => /^\s*(\S+):/.exec(line)?.[1] ?? []);
+}
+
+/** Up to 256 bytes come whole (random(7)). */
+const randomBytesMax = 256;
+
+function randomBytes(libc: Libc, length: number): Uint8Array {
+  const bytes = Buffer.alloc(length);
+  for (let done = 0; done < length; ) {
+    const part = bytes.subarray(done, done + randomBytesMax);
+    done += libc.call("getrandom", [part, part.length, 0], [part.length]);
+  }
+  return bytes;
 }
 
 function reapOrphans(libc: Libc, own: ReadonlySet<number>): readonly number[] {

@@ -140,6 +140,8 @@ export interface System {
   framebufferInfo(fd: number): FramebufferInfo;
   /** Takes every network interface down but the loopback (ioctl(2) SIOCSIFFLAGS). Returns the names taken down. */
   interfacesDown(): readonly string[];
+  /** Random bytes (getrandom(2)); early in the machine's life it waits until there are. */
+  randomBytes(length: number): Uint8Array;
   /** Waits until everything written is on its medium; a dead medium holds it up. */
   sync(): Promise<void>;
   /** Does not return when it succeeds. */

@@ -32,6 +32,7 @@ export function fakeSystem(own: Partial<System> = {}): FakeSystem {
     kexecFileLoad: async () => refuse("kexecFileLoad"),
     kexecLoad: async () => refuse("kexecLoad"),
     kexecFileUnload: async () => refuse("kexecFileUnload"),
+    randomBytes: (length) => native.randomBytes(length),
     framebufferInfo: () => refuse("framebufferInfo"),
     interfacesDown: () => refuse("interfacesDown"),
     sync: async () => refuse("sync"),

@@ -31,9 +31,9 @@ export function asType(kernel: KernelFile, { type, call }: Settings): KernelFile
   if (wanted === undefined) {
     throw new KernelTypeError(`Unsupported kernel type ${type}\nOne of ${kernelTypes.join(", ")} expected`);
   }
-  const against = kernel.against.find(({ kind }) => kind === wanted);
-  if (against !== undefined || kernel.enclosed !== null) {
-    const reason = against === undefined ? "" : `\nIt is no ${type}: ${against.reason}`;
+  const problem = kernel.problemWith(wanted);
+  if (problem !== null || kernel.enclosed !== null) {
+    const reason = problem === null ? "" : `\nIt is no ${type}: ${problem}`;
     throw new KernelTypeError(`Wrong file type ${type}, file matches type ${kernel.kind}${reason}`);
   }
   // kexec_file_load looks at the file itself; the type is checked, no more.

@@ -1,4 +1,3 @@
-import { createHash } from "node:crypto";
 import { readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { FileRange, KexecSegment, System } from "../../linux/system.ts";
@@ -33,7 +32,7 @@ export async function loadClassic(
   digest: ClassicDigest | null,
   flags: ClassicFlags,
 ): Promise<void> {
-  const segments = digest === null ? plan.segments : withDigest(plan, digest);
+  const segments = digest === null ? plan.segments : await withDigest(plan, digest);
   using memory = new MemoryFile(system, "kexec segments");
   const offsets = segments.map((segment) => append(memory, segment));
   memory.seal();
@@ -60,8 +59,8 @@ function contentRange(content: Segment["content"], fd: number, offset: number): 
 }
 
 /** The segments with the digest of all that is covered in the purgatory's parameters. */
-function withDigest(plan: ClassicPlan, kind: ClassicDigest): readonly Segment[] {
-  const running = kind === "sha256" ? runningSha256() : runningCrc32();
+async function withDigest(plan: ClassicPlan, kind: ClassicDigest): Promise<readonly Segment[]> {
+  const running = kind === "sha256" ? await runningSha256() : runningCrc32();
   const regions: { address: number; bytes: number }[] = [];
   for (const segment of plan.segments) {
     const bytes = contentBytes(segment);
@@ -92,7 +91,9 @@ interface RunningDigest {
   result(): { readonly sha256: Uint8Array } | { readonly crc32: number };
 }
 
-function runningSha256(): RunningDigest {
+/** The library of cryptography takes its time to load. */
+async function runningSha256(): Promise<RunningDigest> {
+  const { createHash } = await import("node:crypto");
   const hash = createHash("sha256");
   return { update: (bytes) => void hash.update(bytes), result: () => ({ sha256: hash.digest() }) };
 }

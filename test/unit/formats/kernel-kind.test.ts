@@ -5,7 +5,6 @@ import { describe, expect, it } from "vitest";
 import {
   type KernelKind,
   kernelKindProblem,
-  kernelKinds,
   recognizeKernel,
   recognizeWrapping,
   wrappingHeadBytes,
@@ -63,13 +62,8 @@ describe("kinds of kernels, as kexec(8) names them", () => {
     ["ELF of 64 bits with a multiboot header", withMultiboot(vmlinux), "elf-x86_64"],
   ])("%s", (_, bytes, kind) => {
     const found = recognize(bytes);
-    expect(found?.kind).toBe(kind);
+    expect(found).toBe(kind);
     expect(problem(bytes, kind)).toBeNull();
-    // Every kind is either against, or matches, too.
-    for (const other of kernelKinds) {
-      const against = found?.reasonsAgainst.find((reason) => reason.kind === other)?.reason ?? null;
-      expect(problem(bytes, other)).toBe(against);
-    }
   });
   it("none", () => {
     for (const bytes of [new Uint8Array(0), new Uint8Array(4096), new TextEncoder().encode("#!/bin/sh\n")]) {

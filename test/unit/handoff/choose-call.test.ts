@@ -20,7 +20,7 @@ function kernel(imageKind: KernelFile["imageKind"]): KernelFile {
     wrapping: null,
     enclosed: null,
     isWhole: true,
-    against: [],
+    problemWith: () => null,
     remarks: [],
     [Symbol.dispose]() {},
   };
