@@ -27,7 +27,7 @@ const verbs = [
   { name: "build", run: build, help: "bundle and package: dist/slipway" },
   { name: "image", run: image, help: "the boot image: dist/slipway.cpio.zst; arguments go to `slipway image build`" },
   { name: "demo", run: demo, help: "boot a signed disk in a virtual machine and show what happens" },
-  { name: "test", run: test, help: "[unit|vm|lint] [FILTER…]: the tests; without a suite, all of them" },
+  { name: "test", run: test, help: "[unit|vm|long|lint] [FILTER…]: the tests; without a suite, all but the long ones" },
   { name: "bench", run: bench, help: "measure in virtual time; writes docs/benchmarks.md" },
   { name: "lint", run: lint, help: "types and style" },
   { name: "help", run: help, help: "this list" },
@@ -54,6 +54,8 @@ const hostTools = [
     probe: ["/usr/lib/x86_64-linux-gnu/libstdc++.so.6", "/usr/lib64/libstdc++.so.6", "/usr/lib/libstdc++.so.6"],
   },
   { for: "vm", package: "zstd", probe: ["zstd"] },
+  { for: "vm", package: "lz4", probe: ["lz4"] },
+  { for: "vm", package: "xz-utils", probe: ["xz"] },
   { for: "vm", package: "cpio", probe: ["cpio"] },
   { for: "vm", package: "util-linux", probe: ["setpriv"] },
   { for: "vm", package: "qemu-system-x86", probe: ["qemu-system-x86_64"] },
@@ -389,25 +391,28 @@ async function lint() {
   await step("style", () => run(pinnedNode, [inRoot("node_modules/@biomejs/biome/bin/biome"), "check", root]));
 }
 
-const suites = ["unit", "vm"];
+const suites = ["unit", "vm", "long"];
+/** What runs unless suites are named. */
+const usualSuites = ["unit", "vm"];
 
 /**
- * `unit`, `vm` and `lint` pick suites; other words are handed to vitest as file filters. Leaves `N passed, N failed`
+ * `unit`, `vm`, `long` and `lint` pick suites; other words are handed to vitest as file filters. Leaves `N passed, N failed`
  * in build/test/summary, where a failed step before the tests counts as one failure.
  */
 async function test(args) {
   const named = args.filter((word) => word === "lint" || suites.includes(word));
   const filters = args.filter((word) => !named.includes(word));
-  const picked = named.length > 0 ? named : filters.length > 0 ? suites : ["lint", ...suites];
+  const picked = named.length > 0 ? named : filters.length > 0 ? usualSuites : ["lint", ...usualSuites];
   const reports = inRoot("build/test");
   fs.rmSync(reports, { recursive: true, force: true });
   fs.mkdirSync(reports, { recursive: true });
   const total = { passed: 0, failed: 0 };
   try {
-    await setup(picked.includes("vm") ? "vm" : "build");
+    const inMachines = picked.includes("vm") || picked.includes("long");
+    await setup(inMachines ? "vm" : "build");
     // What is wrong with the style does not hide what is wrong with the code.
     if (picked.includes("lint")) total.failed += await countFailure(lint);
-    if (picked.includes("vm")) await build();
+    if (inMachines) await build();
     else if (picked.includes("unit")) await withLock(buildPurgatory);
     for (const suite of suites.filter((name) => picked.includes(name))) {
       const { passed, failed } = await runSuite(suite, filters, path.join(reports, `${suite}.json`));

@@ -10,7 +10,10 @@ function base64(file: string): string {
   return readFileSync(file).toString("base64");
 }
 
-/** `unit`: pure and quick. `vm`: whole machines under emulation, each test file with machines of its own. */
+/**
+ * `unit`: pure and quick. `vm`: whole machines under emulation, each test file with machines of its own. `long`: the same,
+ * for what takes too long to run every time.
+ */
 export default defineConfig({
   root,
   cacheDir: path.join(root, "build/vitest"),
@@ -36,10 +39,20 @@ export default defineConfig({
         extends: true,
         test: {
           name: "vm",
-          include: ["test/vm/**/*.test.ts"],
+          include: ["test/vm/*.test.ts"],
           testTimeout: 300_000,
           hookTimeout: 900_000,
           // An emulated processor keeps a real one busy.
+          maxWorkers: Math.min(availableParallelism(), 4),
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: "long",
+          include: ["test/vm/long/*.test.ts"],
+          testTimeout: 3_600_000,
+          hookTimeout: 900_000,
           maxWorkers: Math.min(availableParallelism(), 4),
         },
       },
