@@ -1,13 +1,11 @@
-import { readSync } from "node:fs";
 import type { FileRange, System } from "../linux/system.ts";
+import { chunksOf } from "../machine/file-range.ts";
 import { MemoryFile } from "../trust/memory-file.ts";
 
 /** A descriptor that kexec_file_load(2) can read to the end. */
 export interface WholeFile extends Disposable {
   readonly fd: number;
 }
-
-const chunkBytes = 1 << 20;
 
 /**
  * A range as a file of its own: the open file itself where the range is all of it (the running kernel then sees its
@@ -29,12 +27,6 @@ export function fileOf(system: System, range: FileRange, isWhole: boolean): Whol
 }
 
 /** Copies a range of a file to the end of a memory file. Throws when the file ends before. */
-export function appendRange(memory: MemoryFile, { fd, offset, length }: FileRange): void {
-  const buffer = new Uint8Array(Math.min(chunkBytes, length));
-  for (let done = 0; done < length; ) {
-    const count = readSync(fd, buffer, 0, Math.min(buffer.length, length - done), offset + done);
-    if (count === 0) throw new Error(`a file ended early: ${length} bytes expected, ${done} found`);
-    memory.append(buffer.subarray(0, count));
-    done += count;
-  }
+export function appendRange(memory: MemoryFile, range: FileRange): void {
+  for (const chunk of chunksOf(range)) memory.append(chunk);
 }

@@ -19,3 +19,19 @@ export function readRangeOf(range: FileRange): ReadRange {
     return bytes.subarray(0, done);
   };
 }
+
+const chunkBytes = 1 << 20;
+
+/**
+ * The bytes of a range, a piece at a time; each piece is good until the next one is asked for. Throws when the file has
+ * become shorter.
+ */
+export function* chunksOf({ fd, offset, length }: FileRange): Generator<Uint8Array> {
+  const buffer = new Uint8Array(Math.min(chunkBytes, length));
+  for (let done = 0; done < length; ) {
+    const count = readSync(fd, buffer, 0, Math.min(buffer.length, length - done), offset + done);
+    if (count === 0) throw new Error(`a file became shorter: ${length} bytes expected, ${done} found`);
+    yield buffer.subarray(0, count);
+    done += count;
+  }
+}

@@ -1,20 +1,10 @@
-import type { KernelKind } from "../../formats/kernel-kind.ts";
+import { type KernelKind, kernelKinds } from "../../formats/kernel-kind.ts";
 import type { KernelFile } from "../../handoff/kernel-file.ts";
 import type { OptionId } from "./option-table.ts";
 import type { GivenOption, Settings } from "./settings.ts";
 
 /** The types of `-t`, as kexec-tools names them on x86_64. */
-export const kernelTypes = [
-  "multiboot2-x86",
-  "elf-x86_64",
-  "multiboot-x86",
-  "elf-x86",
-  "bzImage64",
-  "bzImage",
-  "beoboot-x86",
-  "nbi-x86",
-  "uki",
-] as const satisfies readonly KernelKind[];
+export const kernelTypes: readonly KernelKind[] = kernelKinds.filter((kind) => kind !== "arm64-image");
 
 /** A kernel that is not of the type that `-t` asks for. */
 export class KernelTypeError extends Error {

@@ -1,6 +1,6 @@
-import { readSync } from "node:fs";
 import { crc32 } from "node:zlib";
 import type { FileRange, KexecSegment, System } from "../../linux/system.ts";
+import { chunksOf } from "../../machine/file-range.ts";
 import { MemoryFile } from "../../trust/memory-file.ts";
 import type { ClassicPlan, Segment } from "./plan.ts";
 import { makePurgatory } from "./purgatory.ts";
@@ -17,8 +17,6 @@ export interface ClassicFlags {
   readonly updateElfCoreHeader: boolean;
   readonly debug: boolean;
 }
-
-const chunkBytes = 1 << 20;
 
 /**
  * Carries a plan out with kexec_load(2). Files go from their descriptors to the running kernel; only what was made here
@@ -68,7 +66,7 @@ async function withDigest(plan: ClassicPlan, kind: ClassicDigest): Promise<reado
     // Only what was loaded: the zeroes behind it are the running kernel's work, and nobody reads them as data.
     regions.push({ address: segment.address, bytes });
     if (segment.content.kind === "bytes") running.update(segment.content.bytes);
-    else for (const chunk of chunks(segment.content.range)) running.update(chunk);
+    else for (const chunk of chunksOf(segment.content.range)) running.update(chunk);
   }
   const digest = { ...running.result(), regions };
   return plan.segments.map((segment) => {
@@ -113,15 +111,4 @@ export const purgatoryName = "purgatory";
 
 function contentBytes({ content }: Segment): number {
   return content.kind === "file" ? content.range.length : content.bytes.length;
-}
-
-function* chunks({ fd, offset, length }: FileRange): Generator<Uint8Array> {
-  const buffer = new Uint8Array(Math.min(chunkBytes, length));
-  for (let done = 0; done < length; ) {
-    const count = readSync(fd, buffer, 0, Math.min(buffer.length, length - done), offset + done);
-    if (count === 0)
-      throw new Error(`a file became shorter while it was read: ${length} bytes expected, ${done} found`);
-    yield buffer.subarray(0, count);
-    done += count;
-  }
 }
