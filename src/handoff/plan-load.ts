@@ -4,9 +4,10 @@ import { readCrashFacts } from "../machine/crash-facts.ts";
 import type { KexecState } from "../machine/kexec-state.ts";
 import type { MachineFacts } from "../machine/machine-facts.ts";
 import type { CrashFacts, Platform } from "../machine/platform.ts";
-import { readPlatform } from "../machine/read-platform.ts";
+import { PlatformError, readPlatform } from "../machine/read-platform.ts";
 import { type CallChoice, chooseCall, type KexecCall } from "./choose-call.ts";
 import type { ClassicDigest } from "./classic/load-classic.ts";
+import { PlacementError } from "./classic/placement.ts";
 import type { ClassicPlan } from "./classic/plan.ts";
 import { planBzImage } from "./classic/plan-bzimage.ts";
 import { planElf } from "./classic/plan-elf.ts";
@@ -53,7 +54,19 @@ export async function planLoad(
 ): Promise<LoadPlan> {
   const choice = chooseCall(request, state);
   refuseUnloadable(request, choice.call, machine);
-  return planWith(system, request, state, choice);
+  try {
+    return await planWith(system, request, state, choice);
+  } catch (error) {
+    if (choice.fallback !== "file" || !isMachinesFault(error)) throw error;
+    refuseUnloadable(request, "file", machine);
+    const reason = `kexec_load cannot be planned: ${error.message}`;
+    return planWith(system, request, state, { call: "file", reason, fallback: null });
+  }
+}
+
+/** The running kernel knows its own memory, also where it does not show it or there is no room by our rules. */
+function isMachinesFault(error: unknown): error is Error {
+  return error instanceof PlatformError || error instanceof PlacementError;
 }
 
 /** Plans the load by the other call, after the running kernel did not take the first. */
