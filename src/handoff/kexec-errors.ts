@@ -1,5 +1,7 @@
 import { libraryText, SyscallError } from "../linux/errno.ts";
-import type { KexecState } from "../machine/kexec-state.ts";
+import type { KexecState, Lockdown } from "../machine/kexec-state.ts";
+import { size } from "./classic/placement.ts";
+import { neededBytes } from "./needed-memory.ts";
 import type { LoadPlan } from "./plan-load.ts";
 
 /** A load or an unload that the running kernel refused, with what that means. */
@@ -53,10 +55,7 @@ const commonMeanings: Readonly<Record<string, Meaning>> = {
   EBUSY: "another program is loading or unloading a kernel at this moment; try again",
   ENOMEM: "there is not enough memory for the segments and their pages",
   ENOSYS: "the running kernel was built without this system call (CONFIG_KEXEC, CONFIG_KEXEC_FILE)",
-  EADDRNOTAVAIL: ({ onCrash, state }) =>
-    onCrash
-      ? `there is no room in the crash region of ${state.crashBytes ?? 0} bytes; reserve more by crashkernel= on the running kernel's command line`
-      : "there is no free range of memory for a part of it",
+  EADDRNOTAVAIL: (about) => (about.onCrash ? crashRoom(about) : "there is no free range of memory for a part of it"),
 };
 
 /** arch/x86/kernel/kexec-bzimage64.c, kernel/kexec_file.c, security/integrity, crypto/asymmetric_keys. */
@@ -87,7 +86,16 @@ const classicMeanings: Readonly<Record<string, Meaning>> = {
   EFAULT: "a file became shorter while the running kernel read it",
 };
 
-function permissionReason({ state, onCrash }: Circumstances): string {
+function crashRoom({ state, plan }: Circumstances): string {
+  const region = `there is no room in the crash region of ${size(state.crashBytes ?? 0)}`;
+  const advice = "reserve more by crashkernel= on the running kernel's command line";
+  if (plan === null) return `${region}; ${advice}`;
+  const { kernel, initrd } = plan.request;
+  const needed = neededBytes(kernel, initrd === null ? [] : [initrd]);
+  return `${region}: kernel and initrd take at least ${size(needed)}; ${advice}`;
+}
+
+function permissionReason({ state, onCrash, plan }: Circumstances): string {
   if (state.permitted === false) return "this process lacks CAP_SYS_BOOT; run it as root";
   if (state.disabled === true) {
     return "kernel.kexec_load_disabled is 1, so the running kernel loads no kernel any more until it is rebooted";
@@ -96,8 +104,16 @@ function permissionReason({ state, onCrash }: Circumstances): string {
   if (limit === 0) {
     return `kernel.kexec_load_limit_${onCrash ? "panic" : "reboot"} is 0: as many kernels were loaded as the administrator allows`;
   }
-  if (state.lockdown !== null && state.lockdown !== "none") {
-    return `the running kernel is locked down (${state.lockdown}): it takes kernels by kexec_file_load only (-s), and signed with a key that it knows`;
-  }
+  if (state.lockdown !== null && state.lockdown !== "none") return lockdownReason(state.lockdown, plan);
   return "CAP_SYS_BOOT, kexec_load_disabled, the kexec_load_limit settings or lockdown forbid it";
+}
+
+/** kernel/kexec_file.c: without enforced signatures, each fault of a signature is EPERM under lockdown. */
+function lockdownReason(lockdown: Lockdown, plan: LoadPlan | null): string {
+  const locked = `the running kernel is locked down (${lockdown})`;
+  if (plan === null) return `${locked} and unloads by kexec_file_load only (-s)`;
+  if (plan.call === "classic") {
+    return `${locked}: it takes kernels by kexec_file_load only (-s), and signed with a key that it knows`;
+  }
+  return `${locked} and finds no valid signature on the image: it has to be signed (sbsign) with a key that the running kernel knows (db, MOK)`;
 }

@@ -37,7 +37,7 @@ export async function readCrashFacts(
     kernelText: kernelText(segments, code),
     directMap: directMap(segments, code),
     memory: dumpedMemory(resources, platform.crash),
-    headerBytes: readHeaderBytes(`${sysfs}/kernel/crash_elfcorehdr_size`),
+    headerBytes: crashHeaderBytes(sysfs),
   };
 }
 
@@ -137,7 +137,15 @@ function dumpedMemory(resources: readonly IomemNode[], crash: readonly AddressRa
   return subtractRanges(ram, [...crash, ...nodes.filter(({ name }) => name === "GART")]);
 }
 
-function readHeaderBytes(path: string): number | null {
-  const text = readKernelText(path);
-  return text === null ? null : wholeNumber(text, 10, path);
+/**
+ * Bytes that the running kernel wants for headers of a dump that it keeps up to date itself; null when it keeps none
+ * (CONFIG_CRASH_HOTPLUG, Linux 6.6).
+ */
+export function crashHeaderBytes(sysfs: string): number | null {
+  // Newer kernels have it in the directory, and a link at the old place for a while.
+  for (const path of [`${sysfs}/kernel/kexec/crash_elfcorehdr_size`, `${sysfs}/kernel/crash_elfcorehdr_size`]) {
+    const text = readKernelText(path);
+    if (text !== null) return wholeNumber(text, 10, path);
+  }
+  return null;
 }

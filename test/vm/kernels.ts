@@ -17,9 +17,15 @@ export interface Kernel {
 /**
  * Names of the packages that always depend on the newest kernel, the small one for virtual machines first in each list:
  * Debian's, then Ubuntu's. `cloud` has virtio, NVMe and the common filesystems, `generic` also AHCI, USB and f2fs.
+ * `cloud-6.12` is the younger of two series where the distribution has two (Debian 12), elsewhere the youngest there
+ * is: {@link Kernel.version} tells.
  */
 const metaPackages = {
   cloud: ["linux-image-cloud-amd64", "linux-image-virtual"],
+  "cloud-6.12": [
+    ...["linux-image-6.12-cloud-amd64", "linux-image-cloud-amd64"],
+    ...["linux-image-virtual-hwe-24.04", "linux-image-virtual-hwe-22.04", "linux-image-virtual"],
+  ],
   generic: ["linux-image-amd64", "linux-image-generic"],
 } as const;
 

@@ -34,9 +34,22 @@ async function lookUpFirst(names: readonly string[]): Promise<PackageVersion | n
 
 async function lookUp(name: string): Promise<PackageVersion | null> {
   const text = await runCommand("apt-cache", ["show", "--no-all-versions", name]).catch(() => "");
-  const version = /^Version: (.+)$/m.exec(text)?.[1];
+  return describePackage(name, text);
+}
+
+/** Several packages by one question to apt; one that it does not know is an error. */
+export async function findPackages(names: readonly string[]): Promise<PackageVersion[]> {
+  const text = await runCommand("apt-cache", ["show", "--no-all-versions", ...names]).catch(() => "");
+  const records = new Map(text.split(/\n\n+/).map((record) => [/^Package: (.+)$/m.exec(record)?.[1], record]));
+  // What is not there yet is there when apt's lists were fetched.
+  return Promise.all(names.map(async (name) => describePackage(name, records.get(name) ?? "") ?? findPackage(name)));
+}
+
+/** @param record of apt's list, empty when it has none of that name */
+function describePackage(name: string, record: string): PackageVersion | null {
+  const version = /^Version: (.+)$/m.exec(record)?.[1];
   if (version === undefined) return null;
-  const depends = /^Depends: (.+)$/m.exec(text)?.[1] ?? "";
+  const depends = /^Depends: (.+)$/m.exec(record)?.[1] ?? "";
   const names = depends.split(",").map((clause) => /^\s*([a-z0-9][a-z0-9+.-]+)/.exec(clause)?.[1] ?? "");
   return { name, version, depends: names.filter((word) => word !== "") };
 }

@@ -1,7 +1,5 @@
 import { readFileSync } from "node:fs";
-import { bzImageHeadBytesMax, parseBzImage } from "../../formats/bzimage.ts";
 import { messageOf } from "../../formats/error-text.ts";
-import { FormatError } from "../../formats/format-error.ts";
 import type { Carried } from "../../handoff/carry-out.ts";
 import { ChoiceError } from "../../handoff/choose-call.ts";
 import { PlacementError } from "../../handoff/classic/placement.ts";
@@ -11,6 +9,7 @@ import { joinInitrds } from "../../handoff/initrds.ts";
 import { type KernelFile, KernelFileError } from "../../handoff/kernel-file.ts";
 import { KexecError } from "../../handoff/kexec-errors.ts";
 import { type LoadRequest, type ModulePart, noClassicOptions } from "../../handoff/load-request.ts";
+import { neededBytes } from "../../handoff/needed-memory.ts";
 import type { LoadPlan } from "../../handoff/plan-load.ts";
 import { type Finding, PreflightError } from "../../handoff/preflight.ts";
 import type { FileRange } from "../../linux/system.ts";
@@ -240,19 +239,9 @@ async function wantedBytes(side: KexecSide, settings: Settings, path: string): P
     const kernel = await readKernel(side, path, keeper);
     const own = settings.initrds.map((name): FileRange => keeper.use(openInput(side.system(), name)).range);
     const initrds = [...(kernel.enclosed?.initrds ?? []), ...own];
-    return initrds.reduce((sum, { length }) => sum + length, Math.max(kernel.image.length, initBytes(kernel)));
+    return neededBytes(kernel, initrds);
   } catch {
     // There is something worse to tell of.
     return null;
-  }
-}
-
-/** What a bzImage needs around it while it unpacks itself. */
-function initBytes({ read }: KernelFile): number {
-  try {
-    return parseBzImage(read(0, bzImageHeadBytesMax)).initBytes;
-  } catch (error) {
-    if (error instanceof FormatError) return 0;
-    throw error;
   }
 }

@@ -66,6 +66,15 @@ async function refuseLoad(side: KexecSide, settings: Settings): Promise<number |
       return tellNoCrashMemory(side, settings, settings.words[0]);
     }
   }
+  if (settings.hotplug) {
+    const { crashHeaderBytes } = await import("../../machine/crash-facts.ts");
+    if (crashHeaderBytes(side.sysfs) === null) {
+      side.err(
+        `--hotplug: the running kernel keeps no headers of a dump up to date (CONFIG_CRASH_HOTPLUG): it has no ${side.sysfs}/kernel/crash_elfcorehdr_size\n`,
+      );
+      return 1;
+    }
+  }
   if (!settings.reuseInitrd) return null;
   if (!hasParameter(readFileSync(`${side.proc}/cmdline`, "utf8").trim(), "retain_initrd")) {
     side.err("unrecoverable error: current boot didn't retain the initrd for reuse.\n");

@@ -172,6 +172,37 @@ describe("memory for a capture kernel", () => {
     using bench = new KexecBench({ files: { "proc/iomem": iomem } });
     expect(await bench.run("--print-ckr-size")).toEqual({ code: 0, stdout: "167772160\n", stderr: "" });
   });
+  it("--hotplug: refused by a kernel that keeps no headers up to date, whichever call it is", async () => {
+    for (const call of ["-s", "-c", "-a"]) {
+      using bench = new KexecBench({ files: withCrashMemory });
+      const { code, stderr } = await bench.run("-p", call, "--hotplug", "@vmlinuz");
+      expect({ code, stderr, calls: bench.calls }).toEqual({
+        code: 1,
+        stderr: `--hotplug: the running kernel keeps no headers of a dump up to date (CONFIG_CRASH_HOTPLUG): it has no @sys/kernel/crash_elfcorehdr_size\n`,
+        calls: [],
+      });
+    }
+    for (const name of ["sys/kernel/crash_elfcorehdr_size", "sys/kernel/kexec/crash_elfcorehdr_size"]) {
+      const files = { ...withCrashMemory, [name]: "917616\n" };
+      expect(await calls({ files }, "-p", "-c", "--hotplug", "@vmlinuz")).toBe("0: kexec_load at N crash");
+    }
+  });
+  it("a region that is too small for the running kernel's own placement: both sizes", async () => {
+    const files = { ...withCrashMemory, "sys/kernel/kexec_crash_size": "3145728\n" };
+    // EADDRNOTAVAIL
+    const kexecFileLoad = async (): Promise<never> => {
+      throw new SyscallError("kexec_file_load", [], 99);
+    };
+    using bench = new KexecBench({ files, system: { kexecFileLoad } });
+    bench.put("initrd", Buffer.alloc(1 << 20));
+    expect(await bench.run("-p", "@vmlinuz", "--initrd=@initrd")).toEqual({
+      code: 255,
+      stdout: "",
+      stderr:
+        "kexec_file_load failed: Cannot assign requested address: there is no room in the crash region of 3145728 bytes (3 MiB): " +
+        "kernel and initrd take at least 5242880 bytes (5 MiB); reserve more by crashkernel= on the running kernel's command line\n",
+    });
+  });
   it("--print-ckr-size without a region, or without rights", async () => {
     using none = new KexecBench({ files: { "proc/iomem": "100000-3fffffff : System RAM\n" } });
     expect((await none.run("--print-ckr-size")).stdout).toBe("0\n");
