@@ -11,7 +11,7 @@
 /* From the start of the blob. */
 #define BLOCK_START 0x10
 
-#define BLOCK_VERSION 2
+#define BLOCK_VERSION 3
 
 /* Bytes of memory that the purgatory takes: code, data and, at the end, the stack. */
 #define PURGATORY_MEMORY_BYTES 0x4000
@@ -45,7 +45,10 @@
 #define FIELD_REGIONS 0x98
 /* For CR3, on the way to a 64-bit target; 0 keeps those of the running kernel. */
 #define FIELD_PAGE_TABLES 0x198
-#define BLOCK_BYTES 0x1a0
+/* All of its tables, one behind the other. */
+#define FIELD_TABLES_START 0x1a0
+#define FIELD_TABLES_BYTES 0x1a8
+#define BLOCK_BYTES 0x1b0
 
 #define REGIONS_MAX 16
 #define REGION_BYTES 16
@@ -106,6 +109,8 @@ struct block {
 	uint8_t sha256[32];
 	struct region regions[REGIONS_MAX];
 	uint64_t page_tables;
+	uint64_t tables_start;
+	uint64_t tables_bytes;
 };
 
 #define FIELD_IS_AT(field, offset) _Static_assert(offsetof(struct block, field) == (offset), #field)
@@ -135,6 +140,8 @@ FIELD_IS_AT(region_count, FIELD_REGION_COUNT);
 FIELD_IS_AT(sha256, FIELD_SHA256);
 FIELD_IS_AT(regions, FIELD_REGIONS);
 FIELD_IS_AT(page_tables, FIELD_PAGE_TABLES);
+FIELD_IS_AT(tables_start, FIELD_TABLES_START);
+FIELD_IS_AT(tables_bytes, FIELD_TABLES_BYTES);
 _Static_assert(sizeof(struct block) == BLOCK_BYTES, "block");
 _Static_assert(sizeof(struct region) == REGION_BYTES, "region");
 

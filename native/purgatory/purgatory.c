@@ -130,6 +130,41 @@ static void append_jump_back_entry(void)
 	*end = '\0';
 }
 
+#define CR4_LA57 (1 << 12)
+#define ENTRY_PRESENT 1
+#define ENTRY_LARGE_PAGE (1 << 7)
+#define ENTRY_ADDRESS 0x000ffffffffff000
+/* Where AMD's processors have the bit that tells encrypted memory from shared memory: no memory has such an address. */
+#define ENTRY_ENCRYPTION (1ull << 47 | 1ull << 51)
+
+/* That bit as the running kernel's tables have it for this very memory; 0 where nothing is encrypted. */
+static uint64_t encryption_of_memory(void)
+{
+	uint64_t own = (uint64_t)&block, entry, cr4;
+
+	__asm__ volatile("movq %%cr3, %0" : "=r"(entry));
+	__asm__ volatile("movq %%cr4, %0" : "=r"(cr4));
+	for (int shift = (cr4 & CR4_LA57) != 0 ? 48 : 39;; shift -= 9) {
+		const uint64_t *table = (const uint64_t *)(entry & ENTRY_ADDRESS & ~ENTRY_ENCRYPTION);
+		entry = table[own >> shift & 0x1ff];
+		if (shift == 12 || (shift <= 30 && (entry & ENTRY_LARGE_PAGE) != 0))
+			return entry & ENTRY_ENCRYPTION;
+	}
+}
+
+/* The tables were made by a program, which cannot know how a guest's memory is encrypted. */
+static void finish_page_tables(void)
+{
+	uint64_t *entry = (uint64_t *)block.tables_start, encryption;
+
+	if (block.page_tables == 0)
+		return;
+	encryption = encryption_of_memory();
+	for (uint64_t i = 0; encryption != 0 && i < block.tables_bytes / sizeof(*entry); i++)
+		if ((entry[i] & ENTRY_PRESENT) != 0)
+			entry[i] |= encryption;
+}
+
 static int mode_is_known(void)
 {
 	return block.mode == MODE_64 || block.mode == MODE_32 || block.mode == MODE_16;
@@ -148,6 +183,7 @@ void purgatory(void)
 	copy_backup();
 	if ((block.flags & FLAG_JUMP_BACK) != 0)
 		append_jump_back_entry();
+	finish_page_tables();
 	if (block.mode == MODE_16)
 		legacy_devices_reset();
 }

@@ -6,7 +6,7 @@ import type { BootEntry } from "../discovery/entry.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { leave } from "../handoff/leave.ts";
-import { load } from "../handoff/load.ts";
+import { type LoadOptions, load } from "../handoff/load.ts";
 import { nativeSystem } from "../linux/native.ts";
 import type { Policy } from "../trust/policy.ts";
 import { verify } from "../trust/verify.ts";
@@ -102,6 +102,12 @@ async function rehearse(result: Survey, entry: BootEntry, keys: string | undefin
   return boots ? 0 : exitRefused;
 }
 
+/** The jump comes when the services have stopped, which may take minutes. */
+function liveOptions({ config }: Survey): LoadOptions {
+  const options = loadOptions(config);
+  return options.digest === "auto" ? { ...options, digest: "later" } : options;
+}
+
 async function loadEntry(result: Survey, entry: BootEntry, policy: Policy): Promise<number> {
   const say = (line: string): void => void process.stderr.write(`slipway reboot: ${printable(line)}\n`);
   try {
@@ -112,7 +118,7 @@ async function loadEntry(result: Survey, entry: BootEntry, policy: Policy): Prom
       return exitRefused;
     }
     for (const concern of verdict.boot.concerns) say(`${entry.id} is not verified: ${concern}`);
-    await load(nativeSystem(), verdict.boot, loadOptions(result.config), {
+    await load(nativeSystem(), verdict.boot, liveOptions(result), {
       decided: (handoff) => say(`${entry.id} ${JSON.stringify(entry.title)}, by ${handoff}`),
     });
     return 0;

@@ -12,13 +12,18 @@ export interface Carried {
   readonly fellBack: string | null;
 }
 
+export interface CarryHooks {
+  /** Runs before kexec_file_load(2), whose cost is the running kernel's digest: time to load a quick one. */
+  readonly beforeFileCall?: () => Promise<void>;
+}
+
 /**
  * Loads as planned. When the running kernel does not know the call or does not understand the request, and the plan allows
  * it, the other call is tried; a refusal for want of a signature is never worked around.
  */
-export async function carryOut(system: System, plan: LoadPlan): Promise<Carried> {
+export async function carryOut(system: System, plan: LoadPlan, hooks: CarryHooks = {}): Promise<Carried> {
   try {
-    await loadBy(system, plan);
+    await loadBy(system, plan, hooks);
     return { plan, fellBack: null };
   } catch (error) {
     const next = plan.choice.fallback;
@@ -26,7 +31,7 @@ export async function carryOut(system: System, plan: LoadPlan): Promise<Carried>
     const reason = explainKexecError(error, plan).message;
     const other = await planFallback(system, plan, next, reason);
     try {
-      await loadBy(system, other);
+      await loadBy(system, other, hooks);
     } catch (second) {
       throw explainKexecError(second, other);
     }
@@ -34,12 +39,13 @@ export async function carryOut(system: System, plan: LoadPlan): Promise<Carried>
   }
 }
 
-async function loadBy(system: System, plan: LoadPlan): Promise<void> {
+async function loadBy(system: System, plan: LoadPlan, hooks: CarryHooks): Promise<void> {
   const { request } = plan;
   if (plan.call === "file") {
     const { fileOf } = await import("./whole-file.ts");
-    using kernel = fileOf(system, request.kernel.image, request.kernel.isWhole);
-    using initrd = request.initrd === null ? null : fileOf(system, request.initrd, false);
+    await hooks.beforeFileCall?.();
+    using kernel = fileOf(system, request.kernel.image);
+    using initrd = request.initrd === null ? null : fileOf(system, request.initrd);
     await system.kexecFileLoad({
       kernelFd: kernel.fd,
       initrdFd: initrd?.fd ?? null,

@@ -87,7 +87,7 @@ export function chooseCall(request: LoadRequest, state: KexecState): CallChoice 
     request.digest === "sha256" || request.digest === "crc32"
       ? "quicker, for its digest covers the files and not the memory around them"
       : request.digest === "verified"
-        ? "quicker, and the bytes were verified an instant ago"
+        ? "quicker, and the bytes were read into sealed memory an instant ago"
         : "quicker without a digest";
   return { call: "classic", reason, fallback: "file" };
 }

@@ -27,10 +27,6 @@ export function machineFindings(state: KexecState, facts: MachineFacts): Finding
 function signatureFindings(plan: LoadPlan): Finding[] {
   const { request, state } = plan;
   if (plan.call !== "file" || state.lockdown === null || state.lockdown === "none") return [];
-  if (!request.kernel.isWhole) {
-    const what = `the running kernel is locked down and would see no signature: ${request.kernel.name} has to be unpacked to be loaded`;
-    return [{ severity: "warning", what, remedy: "use a signed bzImage that is not wrapped" }];
-  }
   const isSigned = hasCertificates(request);
   if (isSigned !== false) return [];
   const what = `the running kernel is locked down (${state.lockdown}) and ${request.kernel.name} has no signature`;

@@ -77,9 +77,13 @@ export async function readKernelFile(
     const inner = enclosedIn(found, range, read, name);
     const remarks =
       wrapping !== null
-        ? [`${name} was unwrapped from ${wrapping}: the running kernel sees no signature on it`]
+        ? [
+            `${name} was unwrapped from ${wrapping}: the running kernel does not see the file's attributes (security.ima)`,
+          ]
         : inner !== null
-          ? [`the kernel was taken out of ${name} (${found}): the running kernel sees no signature on it`]
+          ? [
+              `the kernel was taken out of ${name} (${found}): the running kernel does not see the container's signature`,
+            ]
           : [];
     return {
       name,

@@ -64,8 +64,11 @@ const fileMeanings: Readonly<Record<string, Meaning>> = {
     "the integrity subsystem (IMA) refuses the kernel: it has no signature (security.ima) that the policy accepts",
   ENOEXEC:
     "the running kernel does not recognize the image: an uncompressed bzImage with a 64-bit entry is expected, not wrapped as a UKI",
-  EINVAL:
-    "the running kernel does not take the image, the command line or a flag, or kernel and initrd need more than half of the memory",
+  EINVAL: ({ state }) => {
+    const reasons =
+      "the running kernel does not take the image, the command line or a flag, or kernel and initrd need more than half of the memory";
+    return isLockedDown(state) ? `${reasons}, or the image's signature is broken` : reasons;
+  },
   ENODATA: "the running kernel wants a signature and the image has none: sign it (sbsign), or boot without lockdown",
   ENOKEY: "the image is signed with a key that the running kernel does not know: enrol its certificate (db, MOK)",
   EKEYREJECTED: "the image's signature is not valid for it, or its key was revoked (dbx), or it has none",
@@ -104,8 +107,12 @@ function permissionReason({ state, onCrash, plan }: Circumstances): string {
   if (limit === 0) {
     return `kernel.kexec_load_limit_${onCrash ? "panic" : "reboot"} is 0: as many kernels were loaded as the administrator allows`;
   }
-  if (state.lockdown !== null && state.lockdown !== "none") return lockdownReason(state.lockdown, plan);
+  if (isLockedDown(state)) return lockdownReason(state.lockdown, plan);
   return "CAP_SYS_BOOT, kexec_load_disabled, the kexec_load_limit settings or lockdown forbid it";
+}
+
+function isLockedDown(state: KexecState): state is KexecState & { readonly lockdown: Lockdown } {
+  return state.lockdown !== null && state.lockdown !== "none";
 }
 
 /** kernel/kexec_file.c: without enforced signatures, each fault of a signature is EPERM under lockdown. */

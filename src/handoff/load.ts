@@ -3,7 +3,7 @@ import type { KexecState } from "../machine/kexec-state.ts";
 import type { MachineFacts } from "../machine/machine-facts.ts";
 import type { MemoryFile } from "../trust/memory-file.ts";
 import type { VerifiedBoot } from "../trust/verify.ts";
-import { carryOut } from "./carry-out.ts";
+import { type CarryHooks, carryOut } from "./carry-out.ts";
 import { callName } from "./choose-call.ts";
 import { targetCommandLine } from "./command-line.ts";
 import { joinInitrds } from "./initrds.ts";
@@ -23,13 +23,18 @@ export interface LoadedKernel {
 export interface LoadOptions {
   /** Whether `BOOT_IMAGE=…` is put first for formats whose loaders do so. */
   readonly bootImage: boolean;
-  /** `auto`: no second digest of bytes that were verified an instant ago, where the call is free to choose. */
-  readonly digest: "auto" | "always";
+  /**
+   * `auto`: no second digest of bytes that were read into sealed memory an instant ago, where the call is free to choose.
+   * `later`: a quick one, for the jump does not follow at once. `always`: SHA-256.
+   */
+  readonly digest: "auto" | "later" | "always";
   /** Most bytes that a compressed kernel may unfold to. */
   readonly kernelBytesMax: number;
   readonly state: KexecState;
   readonly machine: MachineFacts;
 }
+
+const digests = { auto: "verified", later: "crc32", always: "sha256" } as const;
 
 /** A load of a verified entry, decided and checked, not yet carried out. */
 export interface PlannedBoot extends Disposable {
@@ -56,7 +61,7 @@ export async function planBoot(system: System, boot: VerifiedBoot, options: Load
     kernel,
     initrd: initrd.range,
     commandLine: targetCommandLine(boot.entry, options.bootImage),
-    digest: options.digest === "always" ? "sha256" : "verified",
+    digest: digests[options.digest],
   } as const;
   const plan = await planLoad(system, request, options.state, options.machine);
   const kept = keeper.move();
@@ -82,11 +87,9 @@ export function describeHandoff(plan: LoadPlan): string {
 }
 
 /** What a boot says and does around a load. */
-export interface LoadSteps {
+export interface LoadSteps extends CarryHooks {
   /** Told once how it is going to be loaded, and again when the running kernel wanted it otherwise. */
   readonly decided?: (handoff: string) => void;
-  /** Runs before kexec_file_load(2), whose cost is the running kernel's digest: time to load a quick one. */
-  readonly beforeFileCall?: () => Promise<void>;
 }
 
 /** Loads a verified entry. Rejects with a message that tells what the refusal means. */
@@ -98,8 +101,7 @@ export async function load(
 ): Promise<LoadedKernel> {
   using planned = await planBoot(system, boot, options);
   steps.decided?.(describeHandoff(planned.plan));
-  if (planned.plan.call === "file") await steps.beforeFileCall?.();
-  const { plan, fellBack } = await carryOut(system, planned.plan);
+  const { plan, fellBack } = await carryOut(system, planned.plan, steps);
   if (fellBack !== null) steps.decided?.(describeHandoff(plan));
   const kernel = { commandLine: plan.request.commandLine };
   // The brand exists in the type only; this is the one place that gives it.

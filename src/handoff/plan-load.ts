@@ -7,7 +7,6 @@ import type { CrashFacts, Platform } from "../machine/platform.ts";
 import { PlatformError, readPlatform } from "../machine/read-platform.ts";
 import { type CallChoice, chooseCall, type KexecCall } from "./choose-call.ts";
 import type { ClassicDigest } from "./classic/load-classic.ts";
-import { PlacementError } from "./classic/placement.ts";
 import type { ClassicPlan } from "./classic/plan.ts";
 import { planBzImage } from "./classic/plan-bzimage.ts";
 import { planElf } from "./classic/plan-elf.ts";
@@ -57,16 +56,12 @@ export async function planLoad(
   try {
     return await planWith(system, request, state, choice);
   } catch (error) {
-    if (choice.fallback !== "file" || !isMachinesFault(error)) throw error;
+    // The running kernel knows its own memory, also where it shows it to nobody.
+    if (choice.fallback !== "file" || !(error instanceof PlatformError)) throw error;
     refuseUnloadable(request, "file", machine);
     const reason = `kexec_load cannot be planned: ${error.message}`;
     return planWith(system, request, state, { call: "file", reason, fallback: null });
   }
-}
-
-/** The running kernel knows its own memory, also where it does not show it or there is no room by our rules. */
-function isMachinesFault(error: unknown): error is Error {
-  return error instanceof PlatformError || error instanceof PlacementError;
 }
 
 /** Plans the load by the other call, after the running kernel did not take the first. */

@@ -1,4 +1,4 @@
-import { type BzImage, bzImageHeadBytesMax, parseBzImage } from "../formats/bzimage.ts";
+import { type BzImage, bzImageFileProblem, bzImageHeadBytesMax, parseBzImage } from "../formats/bzimage.ts";
 import { FormatError } from "../formats/format-error.ts";
 import type { MachineFacts } from "../machine/machine-facts.ts";
 import { callName, type KexecCall } from "./choose-call.ts";
@@ -54,6 +54,9 @@ export function requestFindings(request: LoadRequest, call: KexecCall, facts: Ma
 function bzImageFindings(request: LoadRequest, call: KexecCall, facts: MachineFacts): Finding[] {
   const image = readHeader(request);
   const found: Finding[] = [];
+  // The running kernel takes a cut image as well, and jumps into what is left of it.
+  const problem = bzImageFileProblem(image, request.kernel.image.length);
+  if (problem !== null) found.push({ severity: "refusal", what: problem, remedy: null });
   if (call === "file" && !image.kernel64) {
     const what = "the kernel has no 64-bit entry point, which kexec_file_load needs";
     found.push({ severity: "refusal", what, remedy: null });

@@ -1,3 +1,4 @@
+import { fstatSync } from "node:fs";
 import type { FileRange, System } from "../linux/system.ts";
 import { chunksOf } from "../machine/file-range.ts";
 import { MemoryFile } from "../trust/memory-file.ts";
@@ -9,12 +10,10 @@ export interface WholeFile extends Disposable {
 
 /**
  * A range as a file of its own: the open file itself where the range is all of it (the running kernel then sees its
- * attributes), else a sealed copy in memory.
- *
- * @param isWhole whether the range is known to be the whole file
+ * attributes, and nothing is copied), else a sealed copy in memory.
  */
-export function fileOf(system: System, range: FileRange, isWhole: boolean): WholeFile {
-  if (isWhole) return { fd: range.fd, [Symbol.dispose]() {} };
+export function fileOf(system: System, range: FileRange): WholeFile {
+  if (range.offset === 0 && fstatSync(range.fd).size === range.length) return { fd: range.fd, [Symbol.dispose]() {} };
   const memory = new MemoryFile(system, "kexec file");
   try {
     appendRange(memory, range);

@@ -31,8 +31,11 @@ function dlopen(path: string): Koffi {
   return module.exports as Koffi;
 }
 
-/** Directories that a nameless file may live in for an instant, in order: those that are commonly in memory first. */
-const temporaryDirectories = ["/dev/shm", "/run", "/tmp", "/var/tmp", dirname(process.execPath)];
+/**
+ * Directories that a nameless file may live in for an instant, in order: those that are commonly in memory first. `/dev`
+ * is what is left to root at the end of a shutdown, when disks are read-only and the memory before it is `noexec`.
+ */
+const temporaryDirectories = ["/dev/shm", "/run", "/dev", "/tmp", "/var/tmp", dirname(process.execPath)];
 /** asm-generic/fcntl.h: O_TMPFILE, which Node does not name. */
 const openTemporary = 0o20000000 | constants.O_DIRECTORY;
 

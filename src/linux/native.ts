@@ -449,19 +449,21 @@ function framebufferInfo(libc: Libc, fd: number): FramebufferInfo {
 function interfacesDown(libc: Libc): readonly string[] {
   const socket = libc.call("socket", [AF_INET, SOCK_DGRAM_CLOEXEC, 0], ["AF_INET", "SOCK_DGRAM"]);
   try {
-    return interfaceNames().filter((name) => {
-      const request = Buffer.alloc(interfaceRequestBytes);
-      request.write(name, 0, interfaceNameBytes - 1, "latin1");
-      libc.call("ioctl", [socket, SIOCGIFFLAGS, request], [name, "SIOCGIFFLAGS"]);
-      const flags = request.readUInt16LE(interfaceNameBytes);
-      if ((flags & IFF_LOOPBACK) !== 0 || (flags & IFF_UP) === 0) return false;
-      request.writeUInt16LE(flags & ~IFF_UP, interfaceNameBytes);
-      libc.call("ioctl", [socket, SIOCSIFFLAGS, request], [name, "SIOCSIFFLAGS"]);
-      return true;
-    });
+    return interfaceNames().filter((name) => takeDown(libc, socket, name));
   } finally {
     closeSync(socket);
   }
+}
+
+/** Whether the interface was up and is down now; one that goes away meanwhile, or refuses, is left to itself. */
+function takeDown(libc: Libc, socket: number, name: string): boolean {
+  const request = Buffer.alloc(interfaceRequestBytes);
+  request.write(name, 0, interfaceNameBytes - 1, "latin1");
+  if (libc.tryCall("ioctl", [socket, SIOCGIFFLAGS, request]) < 0) return false;
+  const flags = request.readUInt16LE(interfaceNameBytes);
+  if ((flags & IFF_LOOPBACK) !== 0 || (flags & IFF_UP) === 0) return false;
+  request.writeUInt16LE(flags & ~IFF_UP, interfaceNameBytes);
+  return libc.tryCall("ioctl", [socket, SIOCSIFFLAGS, request]) >= 0;
 }
 
 /** Sample: `  eth0: 1234 …` after two lines of headings (proc_net(5), dev). */

@@ -21,3 +21,8 @@ export function bzImageHead(own: BzImageHead = {}): Uint8Array {
   bytes.writeUInt32LE(own.commandLineBytesMax ?? 2047, 0x238);
   return bytes;
 }
+
+/** The same as a whole file: with a little that stands for the protected-mode kernel. */
+export function bzImageFile(own: BzImageHead = {}): Uint8Array {
+  return Buffer.concat([bzImageHead(own), new Uint8Array(16)]);
+}

@@ -172,7 +172,7 @@ const emptyPlan: ClassicPlan = {
   backup: null,
   console: { vga: false, serial: null, resetVga: false },
   jumpBackCommandLineEnd: null,
-  pageTables: 0,
+  pageTables: null,
   commandLine: "",
   remarks: [],
 };

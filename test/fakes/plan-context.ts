@@ -128,11 +128,11 @@ export function bytesOf(plan: ClassicPlan, name: string): Uint8Array {
 export function expectSound(plan: ClassicPlan, context: PlanContext): void {
   const usable = context.crash === null ? context.platform.usable : context.platform.crash.slice(-1);
   expect(plan.segments.length).toBeLessThanOrEqual(16);
+  const isFilled = context.crash !== null || context.preserveContext || context.entryOverride !== null;
   let end = 0;
   for (const { name, address, memoryBytes, reservedBytes, content } of plan.segments) {
     // What is reserved is the segment's alone, though nobody may have to fill it.
     const range = { start: address, end: address + reservedBytes };
-    const isFilled = context.crash !== null || context.preserveContext;
     expect([name, address % 4096, memoryBytes % 4096, reservedBytes % 4096]).toEqual([name, 0, 0, 0]);
     expect([name, address >= end, memoryBytes > 0]).toEqual([name, true, true]);
     expect([name, isFilled ? memoryBytes === reservedBytes : memoryBytes <= reservedBytes]).toEqual([name, true]);
@@ -143,8 +143,8 @@ export function expectSound(plan: ClassicPlan, context: PlanContext): void {
     end = range.end;
   }
   const hasTables = plan.segments.some(({ name }) => name === "page tables");
-  expect(hasTables).toBe(plan.target.mode === "64-bit" && context.crash === null && !context.preserveContext);
-  expect(plan.pageTables !== 0).toBe(hasTables);
+  expect(hasTables).toBe(plan.target.mode === "64-bit" && !isFilled);
+  expect(plan.pageTables !== null).toBe(hasTables);
   const purgatory = segmentOf(plan, "purgatory");
   expect(purgatory.digested).toBe(false);
   expect(plan.entry).toBe(context.entryOverride ?? purgatory.address);

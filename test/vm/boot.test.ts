@@ -34,7 +34,7 @@ describe("a GPT disk with an ESP and a root filesystem", () => {
       "entries 3",
       "chosen vda1:bls1:alpha-6.2",
       "verified vda1:bls1:alpha-6.2 by test",
-      "handoff by kexec_load, no second digest: quicker, and the bytes were verified an instant ago",
+      "handoff by kexec_load, no second digest: quicker, and the bytes were read into sealed memory an instant ago",
       "loaded",
       "jump",
     ]);

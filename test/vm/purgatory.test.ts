@@ -313,7 +313,7 @@ describe("page tables of its own", () => {
     const ranges = [{ start: 0, end: 2 ** 32 }];
     const { bytes, root } = writeIdentityMap(ranges, place, levels);
     const { log, exit } = await run({
-      request: { ...nothingElse, address, target: flat64, pageTables: root },
+      request: { ...nothingElse, address, target: flat64, pageTables: { root, address: place, bytes: bytes.length } },
       segments: [await target("flat64"), questions(), { address: place, bytes }],
       fiveLevels: levels === 5,
     });

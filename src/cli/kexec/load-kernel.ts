@@ -197,7 +197,8 @@ async function carryOutWithDebug(side: KexecSide, plan: LoadPlan): Promise<Carri
   try {
     return await carryOut(side.system(), { ...plan, choice: { ...plan.choice, fallback: null } });
   } catch (error) {
-    if (!(error instanceof KexecError)) throw error;
+    // EINVAL: an older kernel does not know the flag. Anything else is its answer, and asking again may count as another load.
+    if (!(error instanceof KexecError) || error.code !== "EINVAL") throw error;
     return carryOut(side.system(), { ...plan, request: { ...plan.request, debug: false } });
   }
 }

@@ -30,12 +30,42 @@ export const assembledBytesMax = 64 * 2 ** 20;
  * memory.
  */
 export function addPieces(draft: PlanDraft, name: string, kernel: KernelPart, pieces: readonly ImagePiece[]): void {
-  for (const group of groupsByPage(pieces)) {
-    const start = Math.floor((group[0]?.physical ?? 0) / pageBytes) * pageBytes;
+  const groups = groupsByPage(pieces);
+  refuseLargeAssembly(groups);
+  for (const group of groups) {
+    const start = startOf(group);
     const end = endOf(group);
     draft.placement.reserve(name, start, end - start);
-    draft.add({ name, address: start, content: contentOf(kernel, group, start), memoryBytes: end - start });
+    draft.add({ name, address: start, content: contentOf(kernel, group), memoryBytes: end - start });
   }
+}
+
+/** Pieces may all be the same bytes of the file: what they take together says nothing of its size. */
+function refuseLargeAssembly(groups: readonly (readonly ImagePiece[])[]): void {
+  const assembled = groups.filter((group) => !isFileRange(group));
+  const bytes = assembled.reduce((sum, group) => sum + assembledBytes(group), 0);
+  if (bytes <= assembledBytesMax) return;
+  throw new PlanError(
+    `the pieces of the image from ${hex(startOf(assembled[0] ?? []))} share pages: ${size(bytes)} to put together, at most ${size(assembledBytesMax)} are taken`,
+  );
+}
+
+/** Of the first page. */
+function startOf(group: readonly ImagePiece[]): number {
+  return Math.floor((group[0]?.physical ?? 0) / pageBytes) * pageBytes;
+}
+
+/** Whether a group is one piece that starts with a page. */
+function isFileRange(group: readonly ImagePiece[]): boolean {
+  return group.length === 1 && group[0]?.physical === startOf(group);
+}
+
+/** From the first page to the last byte of the file. */
+function assembledBytes(group: readonly ImagePiece[]): number {
+  const start = startOf(group);
+  return group
+    .filter(({ fileBytes }) => fileBytes > 0)
+    .reduce((most, { physical, fileBytes }) => Math.max(most, physical + fileBytes - start), 0);
 }
 
 /** The lowest and the highest address, plus one, of all pieces. */
@@ -65,21 +95,16 @@ function groupsByPage(pieces: readonly ImagePiece[]): ImagePiece[][] {
   return groups;
 }
 
-function contentOf(kernel: KernelPart, group: readonly ImagePiece[], start: number): SegmentContent {
-  const [first, ...others] = group;
-  if (first !== undefined && others.length === 0 && first.physical === start) {
+function contentOf(kernel: KernelPart, group: readonly ImagePiece[]): SegmentContent {
+  const [first] = group;
+  if (first !== undefined && isFileRange(group)) {
     return { kind: "file", range: fileRange(kernel, { offset: first.offset, length: first.fileBytes }) };
   }
-  const filled = group.filter(({ fileBytes }) => fileBytes > 0);
-  const length = filled.reduce((most, { physical, fileBytes }) => Math.max(most, physical + fileBytes - start), 0);
-  if (length > assembledBytesMax) {
-    throw new PlanError(
-      `the pieces of the image from ${hex(start)} share pages: ${size(length)} to put together, at most ${size(assembledBytesMax)} are taken`,
-    );
+  const start = startOf(group);
+  const bytes = new Uint8Array(assembledBytes(group));
+  for (const { physical, offset, fileBytes } of group) {
+    if (fileBytes > 0) bytes.set(readPiece(kernel, offset, fileBytes), physical - start);
   }
-  const bytes = new Uint8Array(length);
-  for (const { physical, offset, fileBytes } of filled)
-    bytes.set(readPiece(kernel, offset, fileBytes), physical - start);
   return { kind: "bytes", bytes };
 }
 

@@ -118,12 +118,9 @@ function placeSystem(draft: PlanDraft, image: BzImage, memoryBytes: number, end:
     draft.placement.reserve("kernel", preferred, memoryBytes);
     return preferred;
   }
-  const wish = { align: image.kernelAlignmentBytes, max: end, from: "top" } as const;
-  // The preferred address is where a kernel runs best, not the only place where it runs.
-  return (
-    draft.placement.tryPlace("kernel", memoryBytes, { ...wish, min: Math.max(kernelMin, preferred) }) ??
-    draft.place("kernel", memoryBytes, { ...wish, min: kernelMin })
-  );
+  // One that is loaded lower moves itself up to there, whatever lies in its way (boot.rst, pref_address).
+  const min = Math.max(kernelMin, preferred);
+  return draft.place("kernel", memoryBytes, { align: image.kernelAlignmentBytes, min, max: end, from: "top" });
 }
 
 /** The end of what real-mode setup code and its BIOS calls can reach. */
@@ -173,5 +170,15 @@ function planRealMode(kernel: KernelPart, bz: BzFile, initrd: FileRange | null, 
     },
     commandLine: context.commandLine,
     jumpBackCommandLineEnd: context.preserveContext ? commandLineAddress + text.indexOf(0) : null,
+    remarks: diskRemark(context.commandLine),
   });
+}
+
+/** Linux, arch/x86/boot/edd.c reads a sector by the BIOS, whose drivers know nothing of what Linux did to the disk. */
+function diskRemark(commandLine: string): string[] {
+  if (/(^| )edd=/.test(commandLine)) return [];
+  return [
+    "in real mode the kernel has the BIOS read every disk, and a disk that Linux has used may never answer: " +
+      "edd=skipmbr on the command line keeps it from that",
+  ];
 }

@@ -12,6 +12,7 @@ import { hex, Placement, type PlaceWish, pageBytes, size } from "./placement.ts"
 import {
   type BackupCopy,
   type ClassicPlan,
+  type PageTables,
   PlanError,
   type Segment,
   type SegmentContent,
@@ -60,7 +61,8 @@ export interface PlanEnd {
  * A kernel unpacks itself within tens of MiB that it needs free. The running kernel keeps its own page tables for the jump
  * out of the segments only, so it would have to fill all of that, zero by zero, or the target might unpack itself over
  * the tables that it runs on. Instead a 64-bit target gets tables of its own, and what it only needs free is not filled.
- * A target without paging needs none. For a crash, and for a target that is to come back, everything is filled.
+ * A target without paging needs none. For a crash, for a target that is to come back, and where the purgatory, which
+ * changes the tables, is passed by, everything is filled.
  */
 export class PlanDraft {
   readonly context: PlanContext;
@@ -100,7 +102,9 @@ export class PlanDraft {
 
   /** Whether the running kernel's own page tables serve until the target has others. */
   get #fillsAll(): boolean {
-    return this.context.crash !== null || this.context.preserveContext;
+    const { crash, preserveContext, entryOverride, bounds } = this.context;
+    // Page tables of our own lie below 4 GiB.
+    return crash !== null || preserveContext || entryOverride !== null || bounds.start >= earlyMemoryEnd;
   }
 
   /**
@@ -119,7 +123,7 @@ export class PlanDraft {
     const { console, entryOverride, preserveContext } = this.context;
     const address = this.#purgatory ?? this.placePurgatory(target.mode);
     const own = { start: address, end: address + purgatoryMemoryBytes };
-    const pageTables = target.mode === "64-bit" && !this.#fillsAll ? this.#addPageTables(own) : 0;
+    const pageTables = target.mode === "64-bit" && !this.#fillsAll ? this.#addPageTables(own) : null;
     const bytes = purgatoryBytes({
       address,
       target,
@@ -152,8 +156,8 @@ export class PlanDraft {
     };
   }
 
-  /** Adds the page tables for a 64-bit target; the address of the first that the processor looks at. */
-  #addPageTables(purgatory: AddressRange): number {
+  /** Adds the page tables for a 64-bit target. */
+  #addPageTables(purgatory: AddressRange): PageTables {
     const { platform } = this.context;
     const levels = platform.fiveLevelPaging ? 5 : 4;
     const segments = this.#segments
@@ -166,7 +170,7 @@ export class PlanDraft {
     const address = this.place("page tables", identityMapBytes(ranges, levels), wish);
     const { bytes, root } = writeIdentityMap(ranges, address, levels);
     this.add({ name: "page tables", address, content: { kind: "bytes", bytes } });
-    return root;
+    return { root, address, bytes: bytes.length };
   }
 
   /**

@@ -72,6 +72,15 @@ export interface BackupCopy {
   readonly bytes: number;
 }
 
+/** Page tables in a segment of their own. Addresses are physical. */
+export interface PageTables {
+  /** For CR3. */
+  readonly root: number;
+  /** All of them, one behind the other. */
+  readonly address: number;
+  readonly bytes: number;
+}
+
 /** All that kexec_load(2) is to do, decided: no memory was touched yet. */
 export interface ClassicPlan {
   /** In ascending order of address, not overlapping. The purgatory is among them. */
@@ -83,8 +92,8 @@ export interface ClassicPlan {
   readonly console: PurgatoryConsole;
   /** Where the target's command line ends, for a jump-back entry that the purgatory appends; null without one. */
   readonly jumpBackCommandLineEnd: number | null;
-  /** Of the page tables that a 64-bit target is entered with, physical; 0: those of the running kernel. */
-  readonly pageTables: number;
+  /** The page tables that a 64-bit target is entered with; null: those of the running kernel. */
+  readonly pageTables: PageTables | null;
   /** As the target gets it, with what was added for a crash. */
   readonly commandLine: string;
   /** What people should know: `no frame buffer: …`. */

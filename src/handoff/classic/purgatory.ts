@@ -4,7 +4,7 @@
  */
 import blob from "../../../build/native/purgatory-x86_64.bin";
 import { hex } from "../../formats/bytes.ts";
-import type { BackupCopy, PurgatoryConsole, TargetEntry } from "./plan.ts";
+import type { BackupCopy, PageTables, PurgatoryConsole, TargetEntry } from "./plan.ts";
 
 /** Physical memory that the digest covers. */
 export interface AddressLength {
@@ -23,8 +23,8 @@ export interface PurgatoryRequest {
   readonly target: TargetEntry;
   /** What the regions, one after the other, are compared with; null: nothing. */
   readonly digest: PurgatoryDigest | null;
-  /** Physical address of the page tables that a 64-bit target is entered with; 0: those of the running kernel. */
-  readonly pageTables?: number;
+  /** The page tables that a 64-bit target is entered with; null: those of the running kernel. */
+  readonly pageTables?: PageTables | null;
   readonly backup: BackupCopy | null;
   readonly console: PurgatoryConsole;
   /**
@@ -37,8 +37,8 @@ export interface PurgatoryRequest {
 /** native/purgatory/block.h: offsets from the start of the block, values and bits. */
 export const purgatoryBlock = {
   start: 0x10,
-  version: 2,
-  bytes: 0x1a0,
+  version: 3,
+  bytes: 0x1b0,
   regionBytes: 16,
   field: {
     magic: 0x00,
@@ -67,6 +67,8 @@ export const purgatoryBlock = {
     sha256: 0x78,
     regions: 0x98,
     pageTables: 0x198,
+    tablesStart: 0x1a0,
+    tablesBytes: 0x1a8,
   },
   flag: { resetVga: 0x01, consoleVga: 0x02, consoleSerial: 0x04, digest: 0x08, jumpBack: 0x10, crc32: 0x20 },
 } as const;
@@ -112,7 +114,11 @@ export function makePurgatory(request: PurgatoryRequest): Uint8Array {
   writeTarget(block, request.target);
   writeConsole(block, request.console);
   if (request.digest !== null) writeDigest(block, request.digest, own);
-  block.u64("pageTables", request.pageTables ?? 0);
+  if (request.pageTables !== undefined && request.pageTables !== null) {
+    block.u64("pageTables", request.pageTables.root);
+    block.u64("tablesStart", request.pageTables.address);
+    block.u64("tablesBytes", request.pageTables.bytes);
+  }
   if (request.backup !== null) writeBackup(block, request.backup, own);
   if (request.jumpBackCommandLineEnd !== null) {
     checkRange("jump-back text", { address: request.jumpBackCommandLineEnd, bytes: jumpBackTextBytesMax }, own);

@@ -8,7 +8,7 @@ import type { LoadOptions } from "../../../src/handoff/load.ts";
 import { ModuleLoader } from "../../../src/machine/modules.ts";
 import type { DeviceProblem } from "../../../src/machine/volumes.ts";
 import type { TrustMode } from "../../../src/trust/policy.ts";
-import { bzImageHead } from "../../fakes/bzimage-head.ts";
+import { bzImageFile } from "../../fakes/bzimage-head.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 import { FakeReport } from "../../fakes/report.ts";
@@ -54,7 +54,7 @@ class FakeSources extends MachineSources {
 function volume(name: string, entries: Readonly<Record<string, "good" | "bad">>): FileSource {
   const files: Record<string, string | Uint8Array> = {};
   Object.entries(entries).forEach(([id, kind], index) => {
-    files[`/${id}`] = kind === "good" ? bzImageHead() : "no kernel";
+    files[`/${id}`] = kind === "good" ? bzImageFile() : "no kernel";
     files[`/loader/entries/${id}.conf`] = `title ${id}\nsort-key ${index}\nlinux /${id}\noptions ${id}\n`;
   });
   return memorySource(name, files);

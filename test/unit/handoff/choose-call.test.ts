@@ -51,7 +51,7 @@ describe("chooseCall", () => {
       expect(choice.reason).toMatch(reason);
     });
   chooses("nothing special", {}, "classic", "file", /covers the files/);
-  chooses("verified bytes", { digest: "verified" }, "classic", "file", /verified an instant ago/);
+  chooses("verified bytes", { digest: "verified" }, "classic", "file", /sealed memory an instant ago/);
   chooses("no checks", { digest: "never" }, "classic", "file", /without a digest/);
   chooses("-s", { call: "file" }, "file", null, /^-s/);
   chooses("-c", { call: "classic" }, "classic", null, /^-c/);

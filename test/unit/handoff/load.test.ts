@@ -11,7 +11,7 @@ import type { MachineFacts } from "../../../src/machine/machine-facts.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
 import { verify } from "../../../src/trust/verify.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
-import { bzImageHead } from "../../fakes/bzimage-head.ts";
+import { bzImageFile } from "../../fakes/bzimage-head.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 import { type FakeSystem, fakeSystem } from "../../fakes/system.ts";
@@ -41,7 +41,7 @@ function options(own: Case = {}): LoadOptions {
 const acceptsAll = (): FakeSystem => fakeSystem({ kexecFileLoad: async () => {} });
 
 /** Loads an entry as a boot does, with trust off; what the fake kernel was asked for. */
-async function loads({ kernel = bzImageHead(), entry = {}, ...own }: Case = {}): Promise<readonly string[]> {
+async function loads({ kernel = bzImageFile(), entry = {}, ...own }: Case = {}): Promise<readonly string[]> {
   const system = own.system ?? acceptsAll();
   using artifacts = await readArtifacts({
     system,
@@ -101,7 +101,7 @@ describe("preflight", () => {
   it("more than half of the memory", () =>
     refuses(
       { machine: { memoryBytes: 4096 } },
-      "kernel and initrd have 2560 bytes; the running kernel loads at most half of the memory, 2048 bytes; use a smaller initrd",
+      "kernel and initrd have 2576 bytes; the running kernel loads at most half of the memory, 2048 bytes; use a smaller initrd",
     ));
 
   // arch/x86/kernel/kexec-bzimage64.c: cmdline_len (with its NUL) + 30 > cmdline_size is refused.
@@ -133,12 +133,18 @@ describe("a kernel that cannot be started", () => {
     expect(system.log.filter((line) => line.startsWith("kexec"))).toEqual([]);
   };
   it("no kernel", () => refuses({ kernel: "x".repeat(600) }, "Cannot determine the file type of /vmlinuz"));
+  it("one that is cut, by whichever call", async () => {
+    const kernel = bzImageFile().subarray(0, 5 * 512);
+    const reason = "the file is cut: going by the header, the setup code ends at byte 2560, but the file at byte 2560";
+    await refuses({ kernel }, reason);
+    await refuses({ kernel, state: { lockdown: "integrity" } }, reason);
+  });
   it("an empty file", () => refuses({ kernel: "" }, "Cannot determine the file type of /vmlinuz"));
   it("a zImage", () =>
-    refuses({ kernel: bzImageHead({ loadFlags: 0 }) }, "Cannot determine the file type of /vmlinuz"));
+    refuses({ kernel: bzImageFile({ loadFlags: 0 }) }, "Cannot determine the file type of /vmlinuz"));
   it("no 64-bit entry point, under lockdown", () =>
     refuses(
-      { kernel: bzImageHead({ xloadFlags: 2 }) },
+      { kernel: bzImageFile({ xloadFlags: 2 }) },
       "bzImage: only kexec_load can start this, and the running kernel is locked down (integrity) and refuses kexec_load",
     ));
 });
@@ -159,7 +165,7 @@ describe("what the kernel's refusals mean", () => {
     [12, "Cannot allocate memory", /memory/],
     [13, "Permission denied", /IMA/],
     [16, "Device or resource busy", /another program/],
-    [22, "Invalid argument", /half of the memory/],
+    [22, "Invalid argument", /half of the memory, or the image's signature is broken/],
     [26, "Text file busy", /open for writing/],
     [27, "File too large", /larger/],
     [38, "Function not implemented", /CONFIG_KEXEC_FILE/],
@@ -201,7 +207,7 @@ describe("steps of a boot", () => {
     });
     using artifacts = await readArtifacts({
       system,
-      sources: [memorySource("vda1", { "/vmlinuz": bzImageHead() })],
+      sources: [memorySource("vda1", { "/vmlinuz": bzImageFile() })],
       entry: bootEntry(),
       policy: { mode: "off", keys: [] },
       limits,
@@ -226,7 +232,7 @@ describe("execute", () => {
     const system = fakeSystem({ kexecFileLoad: async () => {}, sync: async () => {}, reboot: () => {} });
     using artifacts = await readArtifacts({
       system,
-      sources: [memorySource("vda1", { "/vmlinuz": bzImageHead() })],
+      sources: [memorySource("vda1", { "/vmlinuz": bzImageFile() })],
       entry: bootEntry(),
       policy: { mode: "off", keys: [] },
       limits,

@@ -91,9 +91,9 @@ describe("the blob", () => {
     expect(blob.length).toBeLessThan(8192);
     expect(purgatoryMemoryBytes % 4096).toBe(0);
     expect(purgatoryMemoryBytes - blob.length).toBeGreaterThanOrEqual(0x1800);
-    // cli, cld; "SLIPPURG", version 2
+    // cli, cld; "SLIPPURG", version 3
     expect(hex(blob.subarray(0, 2))).toBe("fafc");
-    expect(hex(blob.subarray(0x10, 0x1c))).toBe("534c49505055524702000000");
+    expect(hex(blob.subarray(0x10, 0x1c))).toBe("534c49505055524703000000");
   });
 
   test("depends on no address, and nothing is left to be relocated", () => {

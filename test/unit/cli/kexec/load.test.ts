@@ -314,12 +314,13 @@ describe("-d", () => {
     expect(stderr).toMatch(/^kernel {7}@vmlinuz \(bzImage64, 6656 bytes\)\n/);
     expect(stderr).toMatch(/^call {9}kexec_load\nbecause {6}\S/m);
   });
-  const refusals: readonly (readonly [number: number, calls: readonly string[]])[] = [
-    [errno.EINVAL, ["debug EINVAL", "plain"]],
-    [errno.EBUSY, ["debug EBUSY", "plain"]],
+  const refusals: readonly (readonly [number: number, calls: readonly string[], code: number])[] = [
+    [errno.EINVAL, ["debug EINVAL", "plain"], 0],
+    // Not the flag's fault: asking again may count as another load.
+    [errno.EBUSY, ["debug EBUSY"], 255],
   ];
-  for (const [number, expected] of refusals) {
-    it(`asks the file call again without its debug flag: ${expected[0]}`, async () => {
+  for (const [number, expected, code] of refusals) {
+    it(`asks the file call again without a debug flag that it does not know: ${expected[0]}`, async () => {
       const seen: string[] = [];
       const kexecFileLoad = async ({ debug }: KexecFileRequest): Promise<void> => {
         if (debug !== true) return void seen.push("plain");
@@ -328,7 +329,7 @@ describe("-d", () => {
         throw error;
       };
       using bench = new KexecBench({ system: { kexecFileLoad } });
-      expect((await bench.run("-d", "-s", "-l", "-y", "@vmlinuz")).code).toBe(0);
+      expect((await bench.run("-d", "-s", "-l", "-y", "@vmlinuz")).code).toBe(code);
       expect(seen).toEqual(expected);
     });
   }
@@ -350,7 +351,7 @@ call         kexec_file_load
 because      -s asks for kexec_file_load
 flags        none
 segments     placed by the running kernel
-note: @vmlinuz.gz was unwrapped from gzip: the running kernel sees no signature on it
+note: @vmlinuz.gz was unwrapped from gzip: the running kernel does not see the file's attributes (security.ima)
 nothing was loaded
 `,
     });

@@ -180,14 +180,18 @@ describe("places", () => {
     const plan = planned({ kernel, initrd: initrdOf(2 ** 20), context: big });
     expect(segmentOf(plan, "initrd").address).toBe(0x38000000 - 2 ** 20);
   });
-  it("from 1 MiB on, where there is nothing above the preferred address", () => {
+  it("never below the preferred address, to which a kernel moves itself from there", () => {
     const memory: MemoryRange[] = [
       { start: 0, end: 0xa0000, type: "ram" },
       { start: 0x100000, end: 0x4000000, type: "ram" },
     ];
-    const plan = planned({ context: { platform: platform({ memory }) } });
-    // 0x4000000 - 0x3378000 = 0xc88000, below pref_address 0x1000000.
-    expect(segmentOf(plan, "kernel").address).toBe(0xc00000);
+    // From 0xc00000 it would fit, but it would unpack itself over 0x1000000 to 0x4378000, of which the end is no RAM.
+    refuses(
+      { context: { platform: platform({ memory }) } },
+      PlacementError,
+      "no room for the kernel: 53968896 bytes (51.5 MiB) expected, aligned to 0x200000, at 0x1000000 or higher; " +
+        "the largest free range there is 50331648 bytes (48 MiB) at 0x1000000..0x4000000",
+    );
   });
   it("inside the operator's bounds", () => {
     const plan = planned({ context: { bounds: { start: 0x1000000, end: 0x6000000 } } });
@@ -258,6 +262,11 @@ describe("16-bit entry", () => {
     expect(segmentOf(plan, "setup code").address).toBe(0x10000);
     expect(segmentOf(plan, "purgatory").address).toBe(0x9f000 - 0x4000);
     expect(plan.segments.map(({ name }) => name)).toEqual(["setup code", "purgatory", "initrd", "kernel"]);
+  });
+  it("tells how the BIOS is kept from the disks, unless the command line says something of it", () => {
+    expect(plan.remarks).toEqual([expect.stringContaining("edd=skipmbr on the command line")]);
+    const told = planned({ entry: "16-bit", context: { commandLine: "quiet edd=off" } });
+    expect(told.remarks).toEqual([]);
   });
   // boot.rst, "RUNNING THE KERNEL".
   it("enters it 0x20 paragraphs from its start", () =>
@@ -504,6 +513,11 @@ describe("the rest of what the target is told", () => {
   });
   it("another entry than the purgatory", () =>
     expect(planned({ context: { entryOverride: 0x123000 } }).entry).toBe(0x123000));
+  it("without the purgatory nobody changes the page tables: what the kernel needs is filled", () => {
+    const plan = planned({ context: { entryOverride: 0x123000 } });
+    expect(plan.pageTables).toBe(null);
+    expect(segmentOf(plan, "kernel").memoryBytes).toBe(0x3378000);
+  });
 });
 
 describe("coming back", () => {

@@ -243,7 +243,7 @@ describe("regions", () => {
     refuses(
       { platform: platform({ memory, crash: [{ start: 0x20000000, end: 0x22000000 }] }) },
       PlacementError,
-      "no room for the kernel: 53968896 bytes (51.5 MiB) expected, aligned to 0x200000, at 0x100000 or higher; " +
+      "no room for the kernel: 53968896 bytes (51.5 MiB) expected, aligned to 0x200000, at 0x1000000 or higher; " +
         "the largest free range there is 33554432 bytes (32 MiB) at 0x20000000..0x22000000; " +
         "the crash region has 33554432 bytes (32 MiB) at 0x20000000..0x22000000",
     ));

@@ -234,6 +234,25 @@ describe("segments that share pages", () => {
       ),
     );
   });
+  it("nor all together, when every segment is the same bytes of the file", () => {
+    // p_offset 0, p_paddr, p_filesz and p_memsz (32 MiB) of all three segments; none starts with a page.
+    const same = [0x1000123, 0x4000123, 0x7000123].flatMap((address, n): [number, number][] => {
+      const at = 64 + n * 56;
+      return [
+        [at + 8, 0],
+        [at + 24, address],
+        [at + 32, 0x2000000],
+        [at + 40, 0x2000000],
+      ];
+    });
+    const file = kernelPart(withWords(close, [24, 0x1000123], ...same), 0x2000000);
+    refuses(
+      () => planned("none", file),
+      new PlanError(
+        "the pieces of the image from 0x1000000 share pages: 100664169 bytes (96 MiB) to put together, at most 67108864 bytes (64 MiB) are taken",
+      ),
+    );
+  });
 });
 
 describe("ELF boot notes", () => {
