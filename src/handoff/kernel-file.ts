@@ -38,11 +38,6 @@ export interface KernelFile extends Disposable {
   /** How the file was compressed. */
   readonly wrapping: Wrapping | null;
   readonly enclosed: Enclosed | null;
-  /**
-   * Whether the file is the image, byte for byte: then its descriptor can go to the running kernel, which sees its
-   * signature and its attributes.
-   */
-  readonly isWhole: boolean;
   /** Why the file is not of some kind; null when it is: a file may be of several. */
   readonly problemWith: (kind: KernelKind) => string | null;
   /** What people should know: that a signature is lost by unwrapping. */
@@ -93,7 +88,6 @@ export async function readKernelFile(
       read: inner === null ? read : readRangeOf(inner.image),
       wrapping,
       enclosed: inner?.enclosed ?? null,
-      isWhole: wrapping === null && inner === null,
       problemWith: (kind) => kernelKindProblem(read, range.length, kind),
       remarks,
       [Symbol.dispose]: () => keeper.dispose(),

@@ -19,7 +19,6 @@ function kernel(imageKind: KernelFile["imageKind"]): KernelFile {
     read: () => new Uint8Array(),
     wrapping: null,
     enclosed: null,
-    isWhole: true,
     problemWith: () => null,
     remarks: [],
     [Symbol.dispose]() {},

@@ -19,7 +19,6 @@ function kernel(): KernelFile {
     read: rangesOf(bytes),
     wrapping: null,
     enclosed: null,
-    isWhole: true,
     problemWith: () => null,
     remarks: ["it was unwrapped"],
     [Symbol.dispose]() {},
