@@ -5,7 +5,7 @@ import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
 import { findings } from "../handoff/findings.ts";
-import { describeHandoff, planBoot } from "../handoff/load.ts";
+import { describeHandoff, type LoadOptions, planBoot } from "../handoff/load.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { verify } from "../trust/verify.ts";
 import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
@@ -100,10 +100,12 @@ export interface ExplainedEntry {
   readonly boots: boolean;
 }
 
+/** @param options how it would be loaded; as a boot does unless told */
 export async function explainEntry(
   result: Survey,
   entry: BootEntry,
   keys: string | undefined,
+  options: LoadOptions = loadOptions(result.config),
 ): Promise<ExplainedEntry> {
   const lines = [
     `${entry.id}  ${JSON.stringify(entry.title)}`,
@@ -120,7 +122,7 @@ export async function explainEntry(
   lines.push(
     `  tried as number ${position + 1} of ${result.ranking.order.length}: ${result.ranking.order[position]?.reason ?? ""}`,
   );
-  const judged = await judgeLines(result, entry, keys);
+  const judged = await judgeLines(result, entry, keys, options);
   lines.push(...judged.lines);
   return { text: `${lines.map(printable).join("\n")}\n`, boots: judged.boots };
 }
@@ -130,7 +132,12 @@ interface Judged {
   readonly boots: boolean;
 }
 
-async function judgeLines(result: Survey, entry: BootEntry, keys: string | undefined): Promise<Judged> {
+async function judgeLines(
+  result: Survey,
+  entry: BootEntry,
+  keys: string | undefined,
+  options: LoadOptions,
+): Promise<Judged> {
   const mode = result.config.trust;
   const policy = await readPolicy(keys, mode);
   try {
@@ -143,7 +150,6 @@ async function judgeLines(result: Survey, entry: BootEntry, keys: string | undef
       );
     }
     if (!verdict.ok) return { lines: [...lines, "  would not boot: the policy refuses it"], boots: false };
-    const options = loadOptions(result.config);
     using planned = await planBoot(nativeSystem(), verdict.boot, options);
     const shown = findings(planned.plan, options.machine).map(
       ({ severity, what, remedy }) => `    ${severity}: ${what}${remedy === null ? "" : `; ${remedy}`}`,

@@ -97,7 +97,7 @@ async function loadFrom(
 
 /** Tells what a boot of the entry would do. */
 async function rehearse(result: Survey, entry: BootEntry, keys: string | undefined): Promise<number> {
-  const { text, boots } = await explainEntry(result, entry, keys);
+  const { text, boots } = await explainEntry(result, entry, keys, liveOptions(result));
   process.stdout.write(text);
   return boots ? 0 : exitRefused;
 }
