@@ -19,11 +19,12 @@ const end = /^\[ *(\d+\.\d+)\] kexec_core: Starting new kernel$/m;
 const step = /^\[ *(\d+\.\d+)\] slipway: (init|devices|entries|chosen|verified|loaded|jump)\b/gm;
 
 /** The last one: with kexec handover switched on the running kernel takes kernels by kexec_file_load only. */
-const configurations: readonly (readonly [what: string, config: Readonly<Record<string, unknown>>, append: string])[] = [
-  ["kexec_load, no second digest (the default)", {}, ""],
-  ["kexec_load, `handoff.digest`: `always`", { handoff: { digest: "always" } }, ""],
-  ["kexec_file_load (`kho=on`)", {}, "kho=on"],
-];
+const configurations: readonly (readonly [what: string, config: Readonly<Record<string, unknown>>, append: string])[] =
+  [
+    ["kexec_load, no second digest (the default)", {}, ""],
+    ["kexec_load, `handoff.digest`: `always`", { handoff: { digest: "always" } }, ""],
+    ["kexec_file_load (`kho=on`)", {}, "kho=on"],
+  ];
 
 /** The whole chain, from the start of process 1 to the jump, on one virtio disk with one signed entry. */
 export async function benchBoot(say: (line: string) => void): Promise<readonly BootRow[]> {
@@ -36,7 +37,10 @@ export async function benchBoot(say: (line: string) => void): Promise<readonly B
     await using vm = await on.boot({ disks: [disk], config, append, vm: { qemuArguments: virtualTime } });
     await vm.expect(end, 600_000);
     const start = Number(begin.exec(vm.log)?.[1] ?? Number.NaN);
-    const marks = [...vm.log.matchAll(step)].map(([, seconds, name = ""]) => ({ name, seconds: Number(seconds) - start }));
+    const marks = [...vm.log.matchAll(step)].map(([, seconds, name = ""]) => ({
+      name,
+      seconds: Number(seconds) - start,
+    }));
     const jump = { name: "Starting new kernel", seconds: Number(end.exec(vm.log)?.[1] ?? Number.NaN) - start };
     rows.push({ what, steps: [...marks, jump] });
     say(`${jump.seconds.toFixed(2)} s  boot, ${what}`);

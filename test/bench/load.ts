@@ -1,5 +1,5 @@
 import { readFile } from "node:fs/promises";
-import { liveGuest, guestCommands, type Guest } from "../vm/guest.ts";
+import { type Guest, guestCommands, liveGuest } from "../vm/guest.ts";
 import { distributionKernel } from "../vm/kernels.ts";
 import { targetInitrd } from "../vm/target.ts";
 import { virtualTime } from "./virtual-time.ts";
