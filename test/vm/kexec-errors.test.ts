@@ -125,6 +125,11 @@ describe("with nothing loaded", () => {
         code: 255,
         says: "kexec_file_load failed: Text file busy: the kernel or the initrd is open for writing in some program",
       },
+      {
+        line: `cp ${initrd} /tmp/busy; exec 9<> /tmp/busy; $X -s -l $K --initrd=/tmp/busy`,
+        code: 255,
+        says: "kexec_file_load failed: Text file busy: the kernel or the initrd is open for writing in some program",
+      },
       { line: "$X -e", code: 1, says: "Nothing has been loaded!\n" },
     ],
     false,

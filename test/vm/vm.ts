@@ -59,10 +59,23 @@ export async function startVm(options: VmOptions): Promise<Vm> {
   return new Vm(child, connection, directory, options.onOutput ?? (() => undefined));
 }
 
+/**
+ * Several processors have one thread: with one for each, QEMU before 8.1 may run code that another one has just changed,
+ * and Linux, which changes its own while it runs, dies of an "int3" now and then.
+ */
+function hasSeveralProcessors({ qemuArguments = [] }: VmOptions): boolean {
+  return Number.parseInt(qemuArguments[qemuArguments.indexOf("-smp") + 1] ?? "1", 10) > 1;
+}
+
 function qemuWords(options: VmOptions, socket: string): string[] {
-  // One thread for all processors: with one for each, QEMU 7.2 now and then runs code that another processor has just
-  // changed, and Linux, which changes its own while it runs, dies of an "int3".
-  const words = ["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max"];
+  const words = [
+    "-machine",
+    "q35",
+    "-accel",
+    `tcg,thread=${hasSeveralProcessors(options) ? "single" : "multi"}`,
+    "-cpu",
+    "max",
+  ];
   words.push("-m", String(options.memoryMiB ?? 1024));
   words.push("-nodefaults", "-display", "none", "-nic", "none", "-no-reboot");
   words.push("-chardev", "stdio,id=serial0,signal=off", "-serial", "chardev:serial0");
