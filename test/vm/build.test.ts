@@ -61,7 +61,7 @@ test("a change in the sources builds anew, and a build that fails leaves the las
 });
 
 test.each([
-  [["launch"], 'build.mjs: "launch": one of setup, build, image, demo, test, lint, help expected'],
+  [["launch"], 'build.mjs: "launch": one of setup, build, image, demo, test, bench, lint, help expected'],
   [["build", "fast"], 'build.mjs: build takes no arguments, got "fast"'],
 ])("%j is refused", async (words, message) => {
   await expect(build(cloneRoot, ...words)).rejects.toThrow(message);
