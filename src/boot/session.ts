@@ -50,7 +50,7 @@ interface Refusal {
 export class BootSession {
   readonly #parts: SessionParts;
   readonly #refusals = new Map<string, Refusal>();
-  #found: Discovered = { menus: [], entries: [], skipped: [] };
+  #found: Discovered = { menus: [], entries: [], skipped: [], images: [] };
   #ranking: Ranking = rank([], null);
   #announced = "";
   /** Whether the devices changed since the last search. */
@@ -152,7 +152,7 @@ export class BootSession {
     // Before the attempt, which may have to let go of the volumes.
     const source = this.#sourceOf(entry);
     const reason = await attempt(
-      { ...this.#parts, sources: sources.sources, closeSources: () => sources.close() },
+      { ...this.#parts, sources: [...sources.sources, ...this.#found.images], closeSources: () => sources.close() },
       entry,
     );
     this.#refusals.delete(entry.id);

@@ -38,7 +38,7 @@ export function findEntries(result: Survey, word: string): BootEntry[] {
 export async function readEntry(result: Survey, entry: BootEntry, policy: Policy): Promise<Artifacts> {
   return readArtifacts({
     system: nativeSystem(),
-    sources: result.sources,
+    sources: [...result.sources, ...result.found.images],
     entry,
     policy,
     limits: result.config.limits,

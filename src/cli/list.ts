@@ -1,6 +1,6 @@
 import { parseArgs } from "node:util";
 import { configPath } from "../boot/config.ts";
-import type { BootEntry, FileRef, SkippedEntry } from "../discovery/entry.ts";
+import type { BootEntry, FileRef, InitrdRef, SkippedEntry } from "../discovery/entry.ts";
 import { printable } from "../formats/printable.ts";
 import { rootUsage } from "./roots.ts";
 import { readConfigFile, type Survey, survey } from "./survey.ts";
@@ -53,17 +53,29 @@ function entryJson(entry: BootEntry): unknown {
     format: entry.format,
     source: { volume: entry.source.volume, path: entry.source.path, line: entry.source.line },
     linux: refJson(entry.linux),
-    initrd: entry.initrd.map(refJson),
+    initrd: entry.initrd.map(initrdJson),
     options: entry.options,
     devicetree: entry.devicetree === null ? null : refJson(entry.devicetree),
     architecture: entry.architecture,
     version: entry.version,
     tries: entry.tries,
+    // Most entries have none of these: they stand only where they say something.
+    ...(entry.part === null ? {} : { part: entry.part }),
+    ...(entry.modules.length === 0
+      ? {}
+      : { modules: entry.modules.map(({ file, options }) => ({ ...refJson(file), options })) }),
+    ...(entry.addons.length === 0 ? {} : { addons: entry.addons.map(refJson) }),
+    ...(entry.overlays.length === 0 ? {} : { overlays: entry.overlays.map(refJson) }),
   };
 }
 
-export function refJson(ref: FileRef): unknown {
-  return { volume: ref.volume, path: ref.path };
+function initrdJson(ref: InitrdRef): unknown {
+  const { archive } = ref;
+  return archive === undefined ? refJson(ref) : { ...refJson(ref), archive: { path: archive.path } };
+}
+
+export function refJson({ volume, path }: FileRef): { readonly volume: string; readonly path: string } {
+  return { volume, path };
 }
 
 function skippedJson({ source, title, reason }: SkippedEntry): unknown {

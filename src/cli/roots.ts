@@ -72,6 +72,7 @@ function volumeOf(spec: string, values: ReadonlyMap<Key, string>, defaultName: s
     part: part === undefined ? null : Number(part),
     table: table ?? null,
     parttype: values.get("parttype")?.toLowerCase() ?? null,
+    layer: null,
   };
 }
 

@@ -357,16 +357,22 @@ function offer(directory: string, usable: readonly Usable[], takenIds: Set<strin
     format: "bls1",
     source: { volume, path, line: 1 },
     linux,
+    part: null,
     initrd,
+    modules: [],
     options: entry.options,
+    embedded: false,
+    addons: [],
     bootImage: null,
     devicetree,
+    overlays: [],
     architecture: entry.architecture === null ? null : asciiLower(entry.architecture),
     version: entry.version,
     tries: fileName.tries,
     aliases: [...new Set([fileName.name, `${fileName.name}.conf`, path.slice(directory.length + 1)])],
     configs: [{ ref: { volume, path }, bytes }],
     unsignedInputs: [],
+    variables: [],
   }));
 }
 

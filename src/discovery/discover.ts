@@ -3,6 +3,7 @@ import { ConfigBudget } from "./config-budget.ts";
 import type { BootEntry, FoundMenu, SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits } from "./finder.ts";
 import { finders } from "./finders.ts";
+import { OpenedImages } from "./image-volumes.ts";
 import type { FileSource } from "./source.ts";
 
 export interface Discovered {
@@ -10,6 +11,8 @@ export interface Discovered {
   readonly menus: readonly FoundMenu[];
   readonly entries: readonly BootEntry[];
   readonly skipped: readonly SkippedEntry[];
+  /** Volumes inside files of others, which entries may refer to. */
+  readonly images: readonly FileSource[];
 }
 
 /** Searches all volumes side by side for entries of every format. A volume that fails costs itself alone. */
@@ -18,6 +21,7 @@ export async function discover(
   architecture: string,
   limits: DiscoveryLimits,
 ): Promise<Discovered> {
+  const images = new OpenedImages();
   const budgets = new Map<string, ConfigBudget>();
   const found = await Promise.all(
     sources.flatMap(({ volume: { name, disk } }, index) => {
@@ -28,7 +32,7 @@ export async function discover(
       if (source === undefined) return [];
       return finders.map(async (finder): Promise<SearchedMenu[]> => {
         const menus = await finder
-          .find({ source, sources: charged, architecture, limits })
+          .find({ source, sources: charged, architecture, images, limits })
           .catch((error: unknown) => [failedMenu(name, finder.format, error)]);
         return menus.map((menu) => ({ menu, foundOn: name }));
       });
@@ -39,6 +43,7 @@ export async function discover(
     menus,
     entries: menus.flatMap((menu) => menu.entries),
     skipped: uniqueSkipped(menus.flatMap((menu) => menu.skipped)),
+    images: images.opened,
   };
 }
 

@@ -26,6 +26,35 @@ export interface UnsignedInput {
   readonly what: string;
 }
 
+/** A place inside a cpio archive that a file is wrapped into before it is handed over as an initrd. */
+export interface ArchiveMember {
+  /** Absolute; in the archive it stands without the slash in front. */
+  readonly path: string;
+  /** Permission bits of the file. */
+  readonly mode: number;
+  /** How many of the directories above it the archive has, from the innermost: 0 for none, Infinity for all. */
+  readonly directories: number;
+}
+
+/** An initrd: an archive as it is, or a file that becomes the only one of an archive. */
+export interface InitrdRef extends FileRef {
+  readonly archive?: ArchiveMember;
+}
+
+/** A multiboot module with its string. */
+export interface BootModule {
+  readonly file: FileRef;
+  readonly options: string;
+}
+
+/** A variable of a configuration that shaped an entry's files or options. */
+export interface EntryVariable {
+  readonly name: string;
+  readonly value: string;
+  /** Where it was set last; null: the loader's own. */
+  readonly place: SourcePlace | null;
+}
+
 /** One thing that can be booted. Plain data: paths and text, no handles. */
 export interface BootEntry {
   /** Unique and stable: volume, format and the name or the menu path in the format's own notation: `vda1:grub:1>0`. */
@@ -35,13 +64,27 @@ export interface BootEntry {
   readonly submenu: readonly string[];
   readonly format: EntryFormat;
   readonly source: SourcePlace;
+  /** The kernel; the hypervisor where `modules` are not empty. */
   readonly linux: FileRef;
-  readonly initrd: readonly FileRef[];
+  /**
+   * What to take of a kernel file that holds several: a unified kernel image's profile (`@1`), a FIT image's configuration
+   * (`#conf-1`). Null: what the file itself boots by default.
+   */
+  readonly part: string | null;
+  readonly initrd: readonly InitrdRef[];
+  /** What a multiboot kernel gets, in order. */
+  readonly modules: readonly BootModule[];
   /** As the config's own loader hands them over, without `BOOT_IMAGE=`. */
   readonly options: string;
+  /** Whether the options stand inside the kernel's file and its add-ons, which then authenticate them. */
+  readonly embedded: boolean;
+  /** Add-ons of a unified kernel image, in the order in which they are applied. */
+  readonly addons: readonly FileRef[];
   /** The word that the config's own loader puts before the options (`BOOT_IMAGE=/vmlinuz`), or null where it puts none. */
   readonly bootImage: string | null;
   readonly devicetree: FileRef | null;
+  /** Applied to the device tree, in order. */
+  readonly overlays: readonly FileRef[];
   readonly architecture: string | null;
   readonly version: string | null;
   readonly tries: { readonly left: number; readonly done: number } | null;
@@ -50,6 +93,8 @@ export interface BootEntry {
   /** Every configuration file whose text made this entry; all must be authenticated for the options to be. */
   readonly configs: readonly ConfigText[];
   readonly unsignedInputs: readonly UnsignedInput[];
+  /** For people; nothing is decided by them. */
+  readonly variables: readonly EntryVariable[];
 }
 
 /** Something that was found and is not offered, with the reason for a person to read. */

@@ -17,6 +17,17 @@ export const defaultDiscoveryLimits: DiscoveryLimits = {
   entriesMax: 1000,
 };
 
+/** Opens filesystems inside files: ISO images. */
+export interface ImageVolumes {
+  /**
+   * The filesystem inside a file, as a volume named `VOLUME:/path/of.iso`; the same one whenever it is asked for. Rejects
+   * with SourceError where the file holds none that can be read.
+   */
+  open(outer: FileSource, path: string): Promise<FileSource>;
+  /** All that were opened so far. They hold nothing open: each use opens the outer file anew. */
+  readonly opened: readonly FileSource[];
+}
+
 /** All that a finder may look at. */
 export interface FinderContext {
   /** The volume to search. */
@@ -25,6 +36,8 @@ export interface FinderContext {
   readonly sources: readonly FileSource[];
   /** The machine's architecture in the words of `uname -m`: `x86_64`, `aarch64`. */
   readonly architecture: string;
+  /** Files of volumes seen as volumes themselves. */
+  readonly images: ImageVolumes;
   readonly limits: DiscoveryLimits;
 }
 

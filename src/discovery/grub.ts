@@ -180,17 +180,23 @@ class MenuResult {
       format: "grub",
       source: this.#place(entry.place),
       linux,
+      part: null,
       initrd,
+      modules: [],
       options: load.options,
+      embedded: false,
+      addons: [],
       // GRUB leaves the device in front of the path. Its numbers are another loader's here, so they are left out.
       bootImage: `BOOT_IMAGE=${loaderCommandLine([load.kernel.writtenPath])}`,
       devicetree: load.devicetree === null ? null : this.#used(load.devicetree),
+      overlays: [],
       architecture: null,
       version: null,
       tries: null,
       aliases: [...new Set(names)],
       configs: entry.configs.map((config) => this.#config(config)),
       unsignedInputs: entry.inputs.map((input) => this.#input(input)),
+      variables: [],
     });
   }
 

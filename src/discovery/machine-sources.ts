@@ -131,5 +131,6 @@ function volumeFacts(volume: Volume): VolumeFacts {
     part: device.partition,
     table: partition?.table ?? null,
     parttype: partition?.type ?? null,
+    layer: null,
   };
 }

@@ -1,5 +1,20 @@
 import type { PartitionFacts, SuperblockFacts } from "../formats/volume-facts.ts";
 
+/** What a volume is made of that is no partition or disk. */
+export type VolumeLayer =
+  /** A logical volume of LVM; names as in its metadata, UUIDs with their dashes. */
+  | {
+      readonly kind: "lvm";
+      readonly vg: string;
+      readonly lv: string;
+      readonly vgUuid: string | null;
+      readonly lvUuid: string | null;
+    }
+  /** A software RAID array; 32 hexadecimal digits, and the name that its superblock has (`host:0`, `0`). */
+  | { readonly kind: "md"; readonly uuid: string | null; readonly name: string | null }
+  /** A filesystem inside a file of another volume. */
+  | { readonly kind: "image"; readonly volume: string; readonly path: string };
+
 /** What is known of the volume behind a source; null where it does not apply or is not known. */
 export interface VolumeFacts {
   /** `vda1`; unique among the sources of one discovery. */
@@ -16,6 +31,8 @@ export interface VolumeFacts {
   readonly table: "gpt" | "msdos" | null;
   /** GPT type GUID in lower case, or `0xNN` for MBR. */
   readonly parttype: string | null;
+  /** Null for a partition or a whole disk. */
+  readonly layer: VolumeLayer | null;
 }
 
 export type FileType = "file" | "directory" | "other";

@@ -23,6 +23,7 @@ export function memorySource(name: string, files: MemoryFiles, facts: Partial<Vo
     part: null,
     table: null,
     parttype: null,
+    layer: null,
     ...facts,
   };
   const resolve = (path: string): string => {

@@ -84,7 +84,7 @@ describe("list --json", () => {
 
   it("keys are always there, null where there is nothing", () => {
     const entry: BootEntry = bootEntry({ submenu: ["Advanced"], format: "grub" });
-    const found = { menus: [], entries: [entry], skipped: [] };
+    const found = { menus: [], entries: [entry], skipped: [], images: [] };
     expect(JSON.parse(JSON.stringify(listJson({ found, ranking: rank([], null) })))).toEqual({
       version: 1,
       default: null,

@@ -3,6 +3,7 @@ import { describe, expect, test } from "vitest";
 import { blsFinder } from "../../../src/discovery/bls.ts";
 import type { FoundMenu } from "../../../src/discovery/entry.ts";
 import { type DiscoveryLimits, defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
+import { OpenedImages } from "../../../src/discovery/image-volumes.ts";
 import { type FileSource, SourceError } from "../../../src/discovery/source.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 
@@ -22,6 +23,7 @@ async function find(
     source: searched,
     sources: [searched],
     architecture,
+    images: new OpenedImages(),
     limits: { ...defaultDiscoveryLimits, ...limits },
   });
 }

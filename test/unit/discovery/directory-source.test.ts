@@ -64,6 +64,7 @@ const facts: VolumeFacts = {
   part: null,
   table: null,
   parttype: null,
+  layer: null,
 };
 const open = (system: System = nativeSystem(), seconds = 5): DirectorySource =>
   new DirectorySource(system, openSync(root, "r"), facts, seconds);

@@ -4,6 +4,7 @@ import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
 import { type DiscoveryLimits, defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
 import { grubFinder } from "../../../src/discovery/grub.ts";
 import { grubDeviceNames } from "../../../src/discovery/grub-devices.ts";
+import { OpenedImages } from "../../../src/discovery/image-volumes.ts";
 import type { FileSource, VolumeFacts } from "../../../src/discovery/source.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 
@@ -38,7 +39,7 @@ function find(
   const source = sources[index];
   if (source === undefined) throw new Error("no such source");
   const all = { ...defaultDiscoveryLimits, ...limits };
-  return grubFinder.find({ source, sources, architecture: "x86_64", limits: all });
+  return grubFinder.find({ source, sources, architecture: "x86_64", images: new OpenedImages(), limits: all });
 }
 
 async function findOne(
