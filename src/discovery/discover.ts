@@ -1,6 +1,6 @@
 import { messageOf } from "../formats/error-text.ts";
 import { ConfigBudget } from "./config-budget.ts";
-import type { BootEntry, FoundMenu, SkippedEntry } from "./entry.ts";
+import type { BootEntry, FileRef, FoundMenu, SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits } from "./finder.ts";
 import { finders } from "./finders.ts";
 import { OpenedImages } from "./image-volumes.ts";
@@ -34,11 +34,11 @@ export async function discover(
         const menus = await finder
           .find({ source, sources: charged, architecture, images, limits })
           .catch((error: unknown) => [failedMenu(name, finder.format, error)]);
-        return menus.map((menu) => ({ menu, foundOn: name }));
+        return menus.map((menu) => ({ menu, foundOn: name, disk: disk ?? name }));
       });
     }),
   );
-  const menus = uniqueEntries(found.flat());
+  const menus = uniqueEntries(preferPrograms(found.flat()));
   return {
     menus,
     entries: menus.flatMap((menu) => menu.entries),
@@ -51,6 +51,50 @@ export async function discover(
 interface SearchedMenu {
   readonly menu: FoundMenu;
   readonly foundOn: string;
+  /** The disk that was searched; the volume where it is on none that is known. */
+  readonly disk: string;
+}
+
+/**
+ * A GRUB configuration may list a volume's Boot Loader Specification entries by itself (`blscfg`), with its own variables,
+ * order and default. Then it is what that volume boots: such entries stand in its menu alone, and what is left of the
+ * plain menu comes behind it.
+ */
+function preferPrograms(found: readonly SearchedMenu[]): SearchedMenu[] {
+  const programs = found.filter(({ menu }) => menu.format === "grub");
+  const menus: SearchedMenu[] = [];
+  const later = new Map<SearchedMenu, SearchedMenu[]>();
+  for (const searched of found) {
+    const program = searched.menu.format === "bls1" ? programs.find((each) => lists(each, searched)) : undefined;
+    if (program === undefined) menus.push(searched);
+    else later.set(program, [...(later.get(program) ?? []), without(searched, program.menu)]);
+  }
+  return menus.flatMap((searched) => [searched, ...(later.get(searched) ?? [])]);
+}
+
+/** Whether a GRUB menu that was found on the same disk has entries of a Boot Loader Specification menu. */
+function lists(program: SearchedMenu, plain: SearchedMenu): boolean {
+  if (program.disk !== plain.disk) return false;
+  const places = new Set(placesOf(plain.menu));
+  return program.menu.entries.some((entry) => entry.format === "bls1" && places.has(placeKey(entry.source)));
+}
+
+/** The files that a menu speaks of, whether it offers them or not. */
+function placesOf({ entries, skipped }: FoundMenu): string[] {
+  return [...entries, ...skipped].map(({ source }) => placeKey(source));
+}
+
+function placeKey({ volume, path }: FileRef): string {
+  return `${volume}:${path}`;
+}
+
+function without({ menu, ...where }: SearchedMenu, program: FoundMenu): SearchedMenu {
+  const taken = new Set(placesOf(program));
+  const left = ({ source }: { readonly source: FileRef }): boolean => !taken.has(placeKey(source));
+  const entries = menu.entries.filter(left);
+  const hasDefault = entries.some(({ id }) => id === menu.defaultId);
+  const chosen = hasDefault ? {} : { defaultId: null, defaultReason: "" };
+  return { ...where, menu: { ...menu, entries, skipped: menu.skipped.filter(left), ...chosen } };
 }
 
 /**
@@ -88,9 +132,10 @@ function uniqueEntries(found: readonly SearchedMenu[]): FoundMenu[] {
 
 /** What an entry boots and shows, and on request the files that have to be signed for it. */
 function bootKey(entry: BootEntry, withFiles: boolean): string {
-  const { title, submenu, linux, initrd, options, bootImage, devicetree } = entry;
+  const { title, submenu, linux, part, initrd, modules, options, bootImage, addons, devicetree, overlays } = entry;
   const files = withFiles ? [...entry.configs, ...entry.unsignedInputs.map(({ config }) => config)] : [];
-  return JSON.stringify([title, submenu, linux, initrd, options, bootImage, devicetree, files.map(({ ref }) => ref)]);
+  const loaded = [linux, part, initrd, modules, options, bootImage, addons, devicetree, overlays];
+  return JSON.stringify([title, submenu, loaded, files.map(({ ref }) => ref)]);
 }
 
 /** A finder that failed as a whole is reported in place of what it would have found. */

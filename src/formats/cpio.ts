@@ -74,9 +74,15 @@ export function symlinkContent(target: string): Uint8Array {
  * length; after the last entry {@link end}.
  */
 export class CpioEncoder {
+  /** Whether directories may be missing, because an archive unpacked earlier has them. */
+  readonly #partial: boolean;
   #inode = 0;
   #archiveBytes = 0;
   readonly #types = new Map<string, CpioNode["type"]>();
+
+  constructor({ partial = false } = {}) {
+    this.#partial = partial;
+  }
 
   /** Header, name and padding. Throws {@link FormatError} for a bad name, a repeated one, or one before its directory. */
   entry(node: CpioNode): Uint8Array {
@@ -114,7 +120,7 @@ export class CpioEncoder {
   #checkPlace(name: string): void {
     if (this.#types.has(name)) throw new FormatError(format, `${quote(name)}: the name was written already`);
     const slash = name.lastIndexOf("/");
-    if (slash < 0) return;
+    if (slash < 0 || this.#partial) return;
     const parent = name.slice(0, slash);
     if (this.#types.get(parent) !== "directory") {
       throw new FormatError(format, `${quote(name)}: its directory ${quote(parent)} was expected before it`);

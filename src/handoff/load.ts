@@ -7,8 +7,8 @@ import { type CarryHooks, carryOut } from "./carry-out.ts";
 import { callName } from "./choose-call.ts";
 import { targetCommandLine } from "./command-line.ts";
 import { joinInitrds } from "./initrds.ts";
-import { readKernelFile } from "./kernel-file.ts";
-import { plainRequest } from "./load-request.ts";
+import { type KernelFile, readKernelFile } from "./kernel-file.ts";
+import { type ModulePart, plainRequest } from "./load-request.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
 import { PreflightError } from "./preflight.ts";
 
@@ -50,7 +50,8 @@ export async function planBoot(system: System, boot: VerifiedBoot, options: Load
     throw new PreflightError("the entry has a device tree; a kernel for x86_64 takes none by kexec");
   }
   using keeper = new DisposableStack();
-  const name = boot.entry.linux.path;
+  const { entry } = boot;
+  const name = entry.linux.path;
   const kernel = keeper.use(
     await readKernelFile(system, rangeOf(boot.kernel), name, { bytesMax: options.kernelBytesMax }),
   );
@@ -60,12 +61,23 @@ export async function planBoot(system: System, boot: VerifiedBoot, options: Load
     ...plainRequest,
     kernel,
     initrd: initrd.range,
-    commandLine: targetCommandLine(boot.entry, options.bootImage),
+    modules: modulesOf(boot, kernel),
+    commandLine: targetCommandLine(entry, options.bootImage),
     digest: digests[options.digest],
   } as const;
   const plan = await planLoad(system, request, options.state, options.machine);
   const kept = keeper.move();
   return { plan, [Symbol.dispose]: () => kept.dispose() };
+}
+
+/** An entry's multiboot modules, each with its string. */
+function modulesOf({ entry, modules }: VerifiedBoot, kernel: KernelFile): readonly ModulePart[] {
+  if (entry.modules.length > 0 && kernel.imageKind !== "multiboot2-x86" && kernel.imageKind !== "multiboot-x86") {
+    throw new PreflightError(
+      `the entry has modules, which only a multiboot kernel takes; ${kernel.name} is ${kernel.imageKind}`,
+    );
+  }
+  return modules.map((range, index) => ({ range, commandLine: entry.modules[index]?.options ?? "" }));
 }
 
 function rangeOf(file: MemoryFile): FileRange {

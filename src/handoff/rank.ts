@@ -1,6 +1,7 @@
 import type { BootEntry, FoundMenu } from "../discovery/entry.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { type Glob, globMatches, parseGlob } from "../formats/glob.ts";
+import { asciiLower } from "../formats/loader-conf.ts";
 
 export interface RankedEntry {
   readonly entry: BootEntry;
@@ -19,36 +20,127 @@ export interface Ranking {
 }
 
 /**
- * The order in which entries are tried: first those that the operator's configuration names, then menu by menu in device
- * order, each with its own default first and the others in menu order.
+ * What the firmware's variables of the Boot Loader Interface choose: an entry's id or a pattern of ids, or `@saved`; null
+ * where they say nothing.
+ */
+export interface FirmwareChoices {
+  /** LoaderEntryOneShot */
+  readonly oneShot: string | null;
+  /** LoaderEntryPreferred: only an entry that has tries left */
+  readonly preferred: string | null;
+  /** LoaderEntryDefault */
+  readonly default: string | null;
+  /** LoaderEntryLastBooted, which `@saved` means */
+  readonly lastBooted: string | null;
+  /** Seconds that the menu is shown: LoaderConfigTimeoutOneShot, else LoaderConfigTimeout; Infinity: until somebody chooses. */
+  readonly timeoutSeconds: number | null;
+}
+
+export const noFirmwareChoices: FirmwareChoices = {
+  oneShot: null,
+  preferred: null,
+  default: null,
+  lastBooted: null,
+  timeoutSeconds: null,
+};
+
+/**
+ * The order in which entries are tried:
+ *
+ * 1. what the operator's configuration names;
+ * 2. what EFI variables name, once only first, then preferred, then default;
+ * 3. menu by menu in the order of the devices, and on one volume in the order of the finders: in each first what its own
+ *    configuration makes the default (GRUB's `default`, `saved_entry` and `fallback`, loader.conf, a `menu default`), then the
+ *    others in menu order (that of the Boot Loader Specification, or of the file).
  *
  * @param wanted the configuration's `entry`; null where it names none
  */
-export function rank(menus: readonly FoundMenu[], wanted: string | null): Ranking {
-  const ranked = menus.flatMap((menu) => rankMenu(menu));
-  const chosen = wanted === null ? [] : ranked.filter(({ entry }) => isWanted(entry, wanted));
-  const order = [
-    ...chosen.map(({ entry }) => ({ entry, reason: `the configuration's entry ${JSON.stringify(wanted)} names it` })),
-    ...ranked.filter((item) => !chosen.includes(item)),
-  ];
+export function rank(
+  menus: readonly FoundMenu[],
+  wanted: string | null,
+  firmware: FirmwareChoices = noFirmwareChoices,
+): Ranking {
+  const ranked = menus.flatMap((menu, index) => rankMenu(menu, menus.slice(0, index)));
+  const order: RankedEntry[] = [];
+  const missing: string[] = [];
+  const placed = new Set<BootEntry>();
+  const put = (entry: BootEntry, reason: string): void => {
+    if (placed.has(entry)) return;
+    placed.add(entry);
+    order.push({ entry, reason });
+  };
+  if (wanted !== null) {
+    const isChosen = matcherOf(wanted);
+    const chosen = ranked.filter(({ entry }) => isChosen(entry));
+    for (const { entry } of chosen) put(entry, `the configuration's entry ${JSON.stringify(wanted)} names it`);
+    if (chosen.length === 0) missing.push(`entry ${JSON.stringify(wanted)} was not found`);
+  }
+  for (const { variable, name, onlyGood } of firmwareNames(firmware)) {
+    const said = `the EFI variable ${variable} says ${JSON.stringify(name)}`;
+    const named = ranked.filter(({ entry }) => isNamedByFirmware(entry, name));
+    const chosen = named.find(({ entry }) => !onlyGood || entry.tries?.left !== 0);
+    if (chosen !== undefined) put(chosen.entry, said);
+    else missing.push(`${said}, which ${named.length === 0 ? "is not offered" : "has no tries left"}`);
+  }
+  for (const { entry, reason } of ranked) put(entry, reason);
   const first = order[0];
   const winner = first === undefined ? null : menus.find((menu) => menu.entries.includes(first.entry));
-  const missing = wanted !== null && chosen.length === 0 ? `entry ${JSON.stringify(wanted)} was not found; ` : "";
   return {
     order,
     defaultId: first?.entry.id ?? null,
-    defaultReason: first === undefined ? `${missing}no boot entry was found` : `${missing}${first.reason}`,
-    timeoutSeconds: winner?.timeoutSeconds ?? null,
+    defaultReason: [...missing, first?.reason ?? "no boot entry was found"].join("; "),
+    timeoutSeconds: timeoutOf(winner ?? null, firmware),
   };
 }
 
-function rankMenu(menu: FoundMenu): RankedEntry[] {
+interface FirmwareName {
+  readonly variable: string;
+  readonly name: string;
+  /** An entry that has no tries left is passed over: with nobody there the machine would try it for ever. */
+  readonly onlyGood: boolean;
+}
+
+function firmwareNames(firmware: FirmwareChoices): FirmwareName[] {
+  const names: FirmwareName[] = [];
+  const add = (variable: string, value: string | null, onlyGood: boolean): void => {
+    if (value === null) return;
+    if (value !== "@saved") names.push({ variable, name: value, onlyGood });
+    else if (firmware.lastBooted !== null) {
+      names.push({ variable: `LoaderEntryLastBooted (${variable}: @saved)`, name: firmware.lastBooted, onlyGood });
+    }
+  };
+  add("LoaderEntryOneShot", firmware.oneShot, false);
+  add("LoaderEntryPreferred", firmware.preferred, true);
+  add("LoaderEntryDefault", firmware.default, true);
+  return names;
+}
+
+/** Ids of the Boot Loader Interface are file names of entries, with or without suffix; case does not matter. */
+function isNamedByFirmware(entry: BootEntry, name: string): boolean {
+  if (entry.format !== "bls1" && entry.format !== "uki") return false;
+  const pattern = readPattern(asciiLower(name));
+  return entry.aliases.some((alias) => {
+    const lower = asciiLower(alias);
+    return lower === asciiLower(name) || (pattern !== null && globMatches(pattern, lower));
+  });
+}
+
+function timeoutOf(winner: FoundMenu | null, { timeoutSeconds }: FirmwareChoices): number | null {
+  if (winner === null) return null;
+  if (timeoutSeconds === null || winner.format !== "bls1") return winner.timeoutSeconds;
+  return Number.isFinite(timeoutSeconds) ? timeoutSeconds : null;
+}
+
+/** @param before the menus that come before this one */
+function rankMenu(menu: FoundMenu, before: readonly FoundMenu[]): RankedEntry[] {
   const where = `on ${menu.volume}`;
+  const ahead = before.find(({ entries }) => entries.length > 0);
+  const lost = ahead === undefined ? "" : `, behind ${menuText(ahead, menu)}`;
   const preferred = menu.entries.filter((entry) => entry.id === menu.defaultId);
   // Why the default of the configuration is not the one that boots is told by the entry in its place.
   const instead = preferred.length === 0 && menu.defaultReason !== "" ? `${menu.defaultReason}; ` : "";
   return [
-    ...preferred.map((entry) => ({ entry, reason: `${menu.defaultReason}, ${where}` })),
+    ...preferred.map((entry) => ({ entry, reason: `${menu.defaultReason}, ${where}${lost}` })),
     ...menu.entries
       .filter((entry) => entry.id !== menu.defaultId)
       .map((entry, index) => ({
@@ -58,12 +150,24 @@ function rankMenu(menu: FoundMenu): RankedEntry[] {
   ];
 }
 
+/** Why a menu lost to one before it. */
+function menuText(ahead: FoundMenu, menu: FoundMenu): string {
+  if (ahead.volume !== menu.volume)
+    return `the ${ahead.format} menu on ${ahead.volume}, which comes first in the order of devices`;
+  return `the ${ahead.format} menu on the same volume, which is preferred`;
+}
+
 /** Whether a name or pattern of the configuration means this entry. */
 export function isWanted(entry: BootEntry, wanted: string): boolean {
-  const names = [entry.id, entry.title, ...entry.aliases];
-  if (names.includes(wanted)) return true;
+  return matcherOf(wanted)(entry);
+}
+
+function matcherOf(wanted: string): (entry: BootEntry) => boolean {
   const pattern = readPattern(wanted);
-  return pattern !== null && names.some((name) => globMatches(pattern, name));
+  return ({ id, title, aliases }) => {
+    const names = [id, title, ...aliases];
+    return names.includes(wanted) || (pattern !== null && names.some((name) => globMatches(pattern, name)));
+  };
 }
 
 /** A name that is no valid pattern (a title with a lone "[") is only compared as it is. */

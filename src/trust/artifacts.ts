@@ -1,15 +1,19 @@
 import { createHash, type Hash } from "node:crypto";
-import type { BootEntry, ConfigText, FileRef } from "../discovery/entry.ts";
+import type { ArchiveMember, BootEntry, ConfigText, FileRef, InitrdRef } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
+import { CpioEncoder, cpioPadding } from "../formats/cpio.ts";
 import { messageOf } from "../formats/error-text.ts";
-import type { MappedBytes, System } from "../linux/system.ts";
+import type { FileRange, MappedBytes, System } from "../linux/system.ts";
 import { MemoryFile } from "./memory-file.ts";
 import type { Policy } from "./policy.ts";
 import type { DigestName, SignedContent, UntrustedSignature } from "./schemes/scheme.ts";
 import { signatureSchemes } from "./schemes/schemes.ts";
 
 /** What a file is to an entry; `file` for one outside any entry. An environment block is read by a configuration but is not part of it. */
-export type ArtifactRole = "config" | "environment" | "linux" | "initrd" | "devicetree" | "file";
+export type ArtifactRole = "config" | "environment" | LoadedRole | "file";
+
+/** What an entry loads, each role in a memory file of its own. */
+export type LoadedRole = "linux" | "initrd" | "devicetree" | "module" | "addon" | "overlay";
 
 /** A signature that stands beside an artifact, or why it cannot be used. */
 export type FoundSignature =
@@ -34,6 +38,10 @@ export interface Artifacts extends Disposable {
   /** All initrds one after the other, each aligned to 4 bytes; null when there are none. */
   readonly initrd: MemoryFile | null;
   readonly devicetree: MemoryFile | null;
+  /** Multiboot modules, add-ons and device tree overlays, each in the entry's order; empty when the entry was not read to the end. */
+  readonly modules: readonly FileRange[];
+  readonly addons: readonly FileRange[];
+  readonly overlays: readonly FileRange[];
 }
 
 export interface ArtifactLimits {
@@ -57,13 +65,12 @@ const initrdAlignment = 4;
 interface PlannedFile {
   readonly role: ArtifactRole;
   readonly ref: FileRef;
+  /** What it is wrapped into. */
+  readonly archive: ArchiveMember | null;
   readonly source: FileSource;
   readonly size: number;
   readonly signatures: readonly FoundSignature[];
 }
-
-/** What an entry loads, each role with a limit and a memory file of its own. */
-type LoadedRole = "linux" | "initrd" | "devicetree";
 
 interface PlannedLoad extends PlannedFile {
   readonly role: LoadedRole;
@@ -95,6 +102,9 @@ export async function readArtifacts(request: ReadArtifactsRequest): Promise<Arti
     planFile(request, "linux", entry.linux),
     ...entry.initrd.map((ref) => planFile(request, "initrd", ref)),
     ...(entry.devicetree === null ? [] : [planFile(request, "devicetree", entry.devicetree)]),
+    ...entry.modules.map(({ file }) => planFile(request, "module", file)),
+    ...entry.addons.map((ref) => planFile(request, "addon", ref)),
+    ...entry.overlays.map((ref) => planFile(request, "overlay", ref)),
   ]);
   checkSizes(planned, limits, request.memoryBytes);
   const hopeless =
@@ -107,7 +117,8 @@ export async function readArtifacts(request: ReadArtifactsRequest): Promise<Arti
 }
 
 function unread(entry: BootEntry, artifacts: readonly Artifact[]): Artifacts {
-  return { entry, artifacts, kernel: null, initrd: null, devicetree: null, [Symbol.dispose]() {} };
+  const nothing = { kernel: null, initrd: null, devicetree: null, modules: [], addons: [], overlays: [] };
+  return { entry, artifacts, ...nothing, [Symbol.dispose]() {} };
 }
 
 function describe(file: PlannedFile): Omit<Artifact, "content"> {
@@ -149,13 +160,20 @@ async function readConfig(
   };
 }
 
-async function planFile(request: ReadArtifactsRequest, role: LoadedRole, ref: FileRef): Promise<PlannedLoad> {
+async function planFile(request: ReadArtifactsRequest, role: LoadedRole, ref: InitrdRef): Promise<PlannedLoad> {
   const source = findSource(request.sources, ref);
   const stat = await source.stat(ref.path);
   if (stat === null) throw new ArtifactError(`${role} ${describeRef(ref)}: no such file`);
   if (stat.type !== "file")
     throw new ArtifactError(`${role} ${describeRef(ref)}: a ${stat.type}, a regular file expected`);
-  return { role, ref, source, size: stat.size, signatures: await readSignatures(source, ref.path, request.policy) };
+  return {
+    role,
+    ref: { volume: ref.volume, path: ref.path },
+    archive: ref.archive ?? null,
+    source,
+    size: stat.size,
+    signatures: await readSignatures(source, ref.path, request.policy),
+  };
 }
 
 export function findSource(sources: readonly FileSource[], ref: FileRef): FileSource {
@@ -190,19 +208,30 @@ async function readSignatures(source: FileSource, path: string, policy: Policy):
   return found;
 }
 
+/** The setting that holds for all files of a role together. Add-ons bring initrds; a module is what an initrd is to Linux. */
+const limitNames = {
+  linux: "kernelBytesMax",
+  initrd: "initrdBytesMax",
+  devicetree: "devicetreeBytesMax",
+  module: "initrdBytesMax",
+  addon: "initrdBytesMax",
+  overlay: "devicetreeBytesMax",
+} as const satisfies Record<LoadedRole, keyof ArtifactLimits>;
+
 function checkSizes(files: readonly PlannedLoad[], limits: ArtifactLimits, memoryBytes: number | null): void {
-  const most = { linux: limits.kernelBytesMax, initrd: limits.initrdBytesMax, devicetree: limits.devicetreeBytesMax };
-  const names = { linux: "kernelBytesMax", initrd: "initrdBytesMax", devicetree: "devicetreeBytesMax" };
-  const totals = { linux: 0, initrd: 0, devicetree: 0 };
-  for (const file of files) {
-    totals[file.role] += file.size;
-    if (totals[file.role] > most[file.role]) {
+  const totals = new Map<LoadedRole, number>();
+  let total = 0;
+  for (const { role, ref, size } of files) {
+    const ofRole = (totals.get(role) ?? 0) + size;
+    totals.set(role, ofRole);
+    total += size;
+    const limit = limitNames[role];
+    if (ofRole > limits[limit]) {
       throw new ArtifactError(
-        `${file.role} ${describeRef(file.ref)}: ${totals[file.role]} bytes, at most ${most[file.role]} are taken (limits.${names[file.role]})`,
+        `${role} ${describeRef(ref)}: ${ofRole} bytes, at most ${limits[limit]} are taken (limits.${limit})`,
       );
     }
   }
-  const total = totals.linux + totals.initrd + totals.devicetree;
   // Once for the sealed copy, once for the kernel's.
   const neededBytes = 2 * total;
   if (memoryBytes !== null && neededBytes > memoryBytes) {
@@ -234,19 +263,23 @@ async function copyFiles(
       copies.push(copy);
       return copy;
     };
-    const all = Promise.all([into("linux"), into("initrd"), into("devicetree")]);
-    const [kernel, initrd, devicetree] = await all.catch(async (error: unknown) => {
+    const all = Promise.all(loadedRoles.map(into));
+    const copied = await all.catch(async (error: unknown) => {
       failed = true;
       // Nothing may be written any more when the memory is given back.
       await Promise.allSettled(copies);
       throw error;
     });
+    const of = (role: LoadedRole): Copied => copied[loadedRoles.indexOf(role)] ?? nothingCopied;
     return {
       entry: request.entry,
-      artifacts: [...configs, ...kernel.artifacts, ...initrd.artifacts, ...devicetree.artifacts],
-      kernel: kernel.file,
-      initrd: initrd.file,
-      devicetree: devicetree.file,
+      artifacts: [...configs, ...copied.flatMap(({ artifacts }) => artifacts)],
+      kernel: of("linux").file,
+      initrd: of("initrd").file,
+      devicetree: of("devicetree").file,
+      modules: of("module").ranges,
+      addons: of("addon").ranges,
+      overlays: of("overlay").ranges,
       // The stack stays in use: a file is mapped into memory when somebody first asks for its bytes.
       [Symbol.dispose]: () => keeper.dispose(),
     };
@@ -256,10 +289,16 @@ async function copyFiles(
   }
 }
 
+const loadedRoles: readonly LoadedRole[] = ["linux", "initrd", "devicetree", "module", "addon", "overlay"];
+
 interface Copied {
   readonly file: MemoryFile | null;
+  /** Each file's own bytes in the memory file. */
+  readonly ranges: readonly FileRange[];
   readonly artifacts: readonly Artifact[];
 }
+
+const nothingCopied: Copied = { file: null, ranges: [], artifacts: [] };
 
 /** Copies files one after the other into one sealed memory file, hashing each on the way. */
 async function copyInto(
@@ -270,14 +309,17 @@ async function copyInto(
   policy: Policy,
   advance: (bytes: number) => void,
 ): Promise<Copied> {
-  if (files.length === 0) return { file: null, artifacts: [] };
+  if (files.length === 0) return nothingCopied;
   const memory = keeper.use(new MemoryFile(system, name));
   const ranges: { file: PlannedFile; offset: number; digests: ReadonlyMap<DigestName, Uint8Array> }[] = [];
   for (const file of files) {
     const padding = -memory.size & (initrdAlignment - 1);
     if (padding > 0) memory.append(new Uint8Array(padding));
+    const archive = file.archive === null ? null : archiveAround(file.archive, file.size);
+    if (archive !== null) memory.append(archive.before);
     const offset = memory.size;
     ranges.push({ file, offset, digests: await copyFile(file, memory, policy, advance) });
+    if (archive !== null) memory.append(archive.after);
   }
   memory.seal();
   let mapped: MappedBytes | undefined;
@@ -298,8 +340,36 @@ async function copyInto(
       },
     }),
   );
-  return { file: memory, artifacts };
+  const { fd } = memory;
+  return {
+    file: memory,
+    ranges: ranges.map(({ file, offset }) => ({ fd, offset, length: file.size })),
+    artifacts,
+  };
 }
+
+/** What stands before and behind the only file of a cpio archive. Throws ArtifactError for a name that none can have. */
+function archiveAround(
+  { path, mode, directories }: ArchiveMember,
+  sizeBytes: number,
+): { readonly before: Uint8Array; readonly after: Uint8Array } {
+  const name = path.replace(/^\/+/, "");
+  const parts = name.split("/");
+  const encoder = new CpioEncoder({ partial: true });
+  try {
+    const first = Math.max(1, parts.length - Math.min(directories, parts.length));
+    const above = parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"));
+    const nodes = above
+      .filter((_, index) => index + 1 >= first)
+      .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: archiveDirectoryMode }));
+    const file = encoder.entry({ type: "file", name, permissions: mode, sizeBytes });
+    return { before: Buffer.concat([...nodes, file]), after: Buffer.concat([cpioPadding(sizeBytes), encoder.end()]) };
+  } catch (error) {
+    throw new ArtifactError(`wrap a file as ${JSON.stringify(path)}: ${messageOf(error)}`, { cause: error });
+  }
+}
+
+const archiveDirectoryMode = 0o755;
 
 async function copyFile(
   planned: PlannedFile,
@@ -363,7 +433,7 @@ export async function readFileArtifact(
   const signatures = await readSignatures(source, path, policy);
   const keeper = new DisposableStack();
   try {
-    const planned: PlannedFile = { role: "file", ref, source, size: stat.size, signatures };
+    const planned: PlannedFile = { role: "file", ref, archive: null, source, size: stat.size, signatures };
     const copied = await copyInto(system, keeper, "file", [planned], policy, () => {});
     const [artifact] = copied.artifacts;
     if (artifact === undefined) throw new ArtifactError(`${describeRef(ref)}: nothing was read`);

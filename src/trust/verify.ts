@@ -1,4 +1,5 @@
 import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import type { FileRange } from "../linux/system.ts";
 import { type Artifact, type ArtifactRole, type Artifacts, describeRef } from "./artifacts.ts";
 import type { MemoryFile } from "./memory-file.ts";
 import type { Policy, TrustMode } from "./policy.ts";
@@ -25,6 +26,10 @@ export interface VerifiedBoot {
   readonly kernel: MemoryFile;
   readonly initrd: MemoryFile | null;
   readonly devicetree: MemoryFile | null;
+  /** In the entry's order. */
+  readonly modules: readonly FileRange[];
+  readonly addons: readonly FileRange[];
+  readonly overlays: readonly FileRange[];
   readonly mode: TrustMode;
   /** Labels of the keys; empty when nothing was authenticated. */
   readonly by: readonly string[];
@@ -60,6 +65,9 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
     kernel: artifacts.kernel,
     initrd: artifacts.initrd,
     devicetree: artifacts.devicetree,
+    modules: artifacts.modules,
+    addons: artifacts.addons,
+    overlays: artifacts.overlays,
     mode: policy.mode,
     by: [...new Set(judged.flatMap((verdict) => (verdict.by === null ? [] : [verdict.by])))],
     concerns,
@@ -100,10 +108,14 @@ export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
   };
 }
 
-/** Options are authentic when all the configuration that made them is, and nothing unsigned had a part in it. */
+/**
+ * Options are authentic when all that made them is, and nothing unsigned had a part in it: the configuration, or the
+ * kernel's file and its add-ons where they stand in these.
+ */
 function judgeOptions(entry: BootEntry, files: readonly ArtifactVerdict[]): ArtifactVerdict {
   const ref = { volume: entry.source.volume, path: entry.source.path };
-  const configs = files.filter((file) => file.role === "config");
+  const makers: readonly ArtifactVerdict["role"][] = entry.embedded ? ["config", "linux", "addon"] : ["config"];
+  const configs = files.filter((file) => makers.includes(file.role));
   const refused = configs.find((file) => !file.trusted);
   const isTrustedEnvironment = ({ volume, path }: FileRef): boolean => {
     const same = files.filter((f) => f.role === "environment" && f.ref.volume === volume && f.ref.path === path);

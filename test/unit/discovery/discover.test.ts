@@ -104,8 +104,8 @@ describe("discover", () => {
   });
 
   it("nothing is found on nothing", async () => {
-    expect(await found()).toEqual({ menus: [], entries: [], skipped: [] });
-    expect(await found(memorySource("vda1", {}))).toEqual({ menus: [], entries: [], skipped: [] });
+    expect(await found()).toEqual({ menus: [], entries: [], skipped: [], images: [] });
+    expect(await found(memorySource("vda1", {}))).toEqual({ menus: [], entries: [], skipped: [], images: [] });
   });
 });
 

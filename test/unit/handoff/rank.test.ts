@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
-import { isWanted, rank } from "../../../src/handoff/rank.ts";
+import { type FirmwareChoices, isWanted, noFirmwareChoices, type Ranking, rank } from "../../../src/handoff/rank.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 
 const entry = (id: string, own: Partial<BootEntry> = {}): BootEntry => bootEntry({ id, title: `Title ${id}`, ...own });
@@ -70,6 +70,17 @@ describe("rank", () => {
       timeoutSeconds: 9,
     });
   });
+  it("a menu that lost says to which one, and why", () => {
+    const lost = (own: Partial<FoundMenu>): string | undefined =>
+      rank([first, menu("vdb1", ["d"], { defaultId: "d", defaultReason: 'default="0"', ...own })], null).order.at(-1)
+        ?.reason;
+    expect(lost({ format: "grub" })).toBe(
+      'default="0", on vdb1, behind the bls1 menu on vda1, which comes first in the order of devices',
+    );
+    expect(lost({ format: "grub", volume: "vda1" })).toBe(
+      'default="0", on vda1, behind the bls1 menu on the same volume, which is preferred',
+    );
+  });
   it("nothing", () => {
     expect(rank([], null)).toEqual({
       order: [],
@@ -99,5 +110,73 @@ describe("isWanted", () => {
     it(`${JSON.stringify(wanted)}: ${answer}`, () => expect(isWanted(one, wanted)).toBe(answer));
   it("a title that is no valid pattern is compared as it is", () => {
     expect(isWanted(entry("x", { title: "broken [" }), "broken [")).toBe(true);
+  });
+});
+
+describe("EFI variables", () => {
+  const specified = (id: string, name: string, own: Partial<BootEntry> = {}): BootEntry =>
+    entry(id, { aliases: [name, `${name}.conf`], ...own });
+  const menus = [
+    menu("vda1", [], {
+      entries: [specified("a", "debian-6.1"), specified("b", "debian-6.12"), specified("c", "rescue")],
+      defaultId: "a",
+      defaultReason: "first in Boot Loader Specification order",
+      timeoutSeconds: 5,
+    }),
+    menu("vdb1", [], { format: "grub", entries: [entry("g", { format: "grub", aliases: ["rescue.conf"] })] }),
+  ];
+  const ranked = (choices: Partial<FirmwareChoices>, wanted: string | null = null): Ranking =>
+    rank(menus, wanted, { ...noFirmwareChoices, ...choices });
+  const ids = (ranking: Ranking): string => ranking.order.map((item) => item.entry.id).join("");
+
+  it("once, then preferred, then default, then the menus", () => {
+    const all = ranked({ oneShot: "rescue.conf", preferred: "debian-6.12", default: "debian-6.1.conf" });
+    expect(ids(all)).toBe("cbag");
+    expect(all.order.map((item) => item.reason).slice(0, 3)).toEqual([
+      'the EFI variable LoaderEntryOneShot says "rescue.conf"',
+      'the EFI variable LoaderEntryPreferred says "debian-6.12"',
+      'the EFI variable LoaderEntryDefault says "debian-6.1.conf"',
+    ]);
+  });
+  it("the operator's configuration comes before them", () => {
+    expect(ids(ranked({ oneShot: "rescue.conf" }, "b"))).toBe("bcag");
+  });
+  it("patterns, and case does not matter", () => {
+    expect(ids(ranked({ default: "DEBIAN-6.1?.conf" }))).toBe("bacg");
+  });
+  it("entries of other formats are never meant", () => {
+    expect(ids(rank(menus.slice(1), null, { ...noFirmwareChoices, default: "rescue.conf" }))).toBe("g");
+  });
+  it("a name that is not offered is told", () => {
+    expect(ranked({ default: "gone.conf" })).toMatchObject({
+      defaultId: "a",
+      defaultReason:
+        'the EFI variable LoaderEntryDefault says "gone.conf", which is not offered; first in Boot Loader Specification order, on vda1',
+    });
+  });
+  it("@saved is the entry that was booted last", () => {
+    const saved = ranked({ default: "@saved", lastBooted: "rescue.conf" });
+    expect(ids(saved)).toBe("cabg");
+    expect(saved.defaultReason).toBe(
+      'the EFI variable LoaderEntryLastBooted (LoaderEntryDefault: @saved) says "rescue.conf"',
+    );
+    expect(ids(ranked({ default: "@saved" }))).toBe("abcg");
+  });
+  it("an exhausted entry is chosen once only, not for ever", () => {
+    const spent = [
+      menu("vda1", [], { entries: [specified("a", "a"), specified("x", "x", { tries: { left: 0, done: 3 } })] }),
+    ];
+    const choose = (choices: Partial<FirmwareChoices>): Ranking =>
+      rank(spent, null, { ...noFirmwareChoices, ...choices });
+    expect(ids(choose({ oneShot: "x" }))).toBe("xa");
+    expect(ids(choose({ default: "x" }))).toBe("ax");
+    expect(choose({ default: "x" }).defaultReason).toBe(
+      'the EFI variable LoaderEntryDefault says "x", which has no tries left; next in the bls1 menu on vda1',
+    );
+  });
+  it("the time-out is theirs for a menu of the specification", () => {
+    expect(ranked({ timeoutSeconds: 0 }).timeoutSeconds).toBe(0);
+    expect(ranked({ timeoutSeconds: Number.POSITIVE_INFINITY }).timeoutSeconds).toBe(null);
+    expect(rank(menus.slice(1), null, { ...noFirmwareChoices, timeoutSeconds: 7 }).timeoutSeconds).toBe(null);
   });
 });
