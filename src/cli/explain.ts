@@ -1,11 +1,12 @@
 import { parseArgs } from "node:util";
 import { loadOptions } from "../boot/load-options.ts";
-import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import type { BootEntry, FileRef, InitrdRef, SkippedEntry } from "../discovery/entry.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
 import { findings } from "../handoff/findings.ts";
 import { describeHandoff, type LoadOptions, planBoot } from "../handoff/load.ts";
+import { nameMatcher } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { verify } from "../trust/verify.ts";
 import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
@@ -20,8 +21,9 @@ export const explainVerb: Verb = {
   usage: `usage: slipway explain [--config FILE] [--keys DIR] [--root SPEC]... [ENTRY]
 
 Without ENTRY: every volume, every entry with its file and line, what was skipped and why, and why
-the default is the default. With ENTRY (an id, a title, or a pattern): its files, its options, the
-verdict on each of them, and whether this kernel can start it. Nothing is loaded or changed.
+the default is the default. With ENTRY (an id, a title, a file, or a pattern of these): its files, its
+options and the variables that made them, the verdict on each, and whether this kernel can start it;
+or why it was skipped. Nothing is loaded or changed.
 Exit code: 0 with entries, 3 with none, 1 on failure.
 
 ${configUsage}
@@ -43,15 +45,39 @@ ${rootUsage}
       process.stdout.write(explainAll(result));
       return result.found.entries.length > 0 ? 0 : exitNoEntries;
     }
+    let found = false;
     for (const word of positionals) {
       const entries = findEntries(result, word);
-      if (entries.length === 0)
+      const skipped = findSkipped(result, word);
+      if (entries.length === 0 && skipped.length === 0) {
         throw new Error(`explain ${JSON.stringify(word)}: no such entry; "slipway list" shows their ids`);
+      }
       for (const entry of entries) process.stdout.write((await explainEntry(result, entry, values.keys)).text);
+      process.stdout.write(linesText(skipped.flatMap(skippedLines)));
+      found ||= entries.length > 0;
     }
-    return 0;
+    return found ? 0 : exitNoEntries;
   },
 };
+
+/** What was skipped and is meant by a word: its title, its file, or the file's name with or without its suffix; patterns match. */
+export function findSkipped({ found }: Pick<Survey, "found">, word: string): readonly SkippedEntry[] {
+  const isMeant = nameMatcher(word);
+  return found.skipped.filter(({ title, source }) => {
+    const file = source.path.slice(source.path.lastIndexOf("/") + 1);
+    const names = [source.path, place(source), `${place(source)}:${source.line}`, file, file.replace(/\.[^.]*$/, "")];
+    return isMeant([...(title === null ? [] : [title]), ...names]);
+  });
+}
+
+function skippedLines({ source, title, reason }: SkippedEntry): string[] {
+  const name = title === null ? "" : `  ${JSON.stringify(title)}`;
+  return [`skipped: ${place(source)}:${source.line}${name}`, `  ${reason}`];
+}
+
+function linesText(lines: readonly string[]): string {
+  return lines.map((line) => `${printable(line)}\n`).join("");
+}
 
 /** Everything that discovery found, as text. */
 export function explainAll(result: Survey): string {
@@ -90,7 +116,7 @@ export function explainAll(result: Survey): string {
   if (timeoutSeconds !== null && timeoutSeconds > 0) {
     lines.push(`  its menu time-out of ${timeoutSeconds} s is not waited for: Slipway boots at once`);
   }
-  return `${lines.map(printable).join("\n")}\n`;
+  return linesText(lines);
 }
 
 /** What there is to say of one entry. */
@@ -110,21 +136,43 @@ export async function explainEntry(
   const lines = [
     `${entry.id}  ${JSON.stringify(entry.title)}`,
     `  from      ${place(entry.source)}:${entry.source.line}`,
-    `  linux     ${place(entry.linux)}`,
-    ...entry.initrd.map((ref) => `  initrd    ${place(ref)}`),
+    `  linux     ${place(entry.linux)}${entry.part === null ? "" : `, of it ${entry.part}`}`,
+    ...entry.initrd.map((ref) => `  initrd    ${place(ref)}${archiveText(ref)}`),
+    ...entry.modules.map(({ file, options }) => `  module    ${place(file)}  ${options}`),
+    ...entry.addons.map((ref) => `  add-on    ${place(ref)}`),
     ...(entry.devicetree === null ? [] : [`  dtb       ${place(entry.devicetree)}`]),
-    `  options   ${entry.options}`,
+    ...entry.overlays.map((ref) => `  overlay   ${place(ref)}`),
+    `  options   ${entry.options}${entry.embedded ? "  (from inside the kernel's file)" : ""}`,
     `  handed over as: ${targetCommandLine(entry, result.config.handoff.bootImage)}`,
     ...entry.configs.map((config) => `  config    ${place(config.ref)} (${config.bytes.length} bytes)`),
     ...entry.unsignedInputs.map((input) => `  ${input.what} comes from ${place(input.config.ref)}`),
   ];
+  lines.push(...variableLines(entry));
   const position = result.ranking.order.findIndex((item) => item.entry === entry);
   lines.push(
     `  tried as number ${position + 1} of ${result.ranking.order.length}: ${result.ranking.order[position]?.reason ?? ""}`,
   );
+  if (position > 0)
+    lines.push(`  the default is ${result.ranking.defaultId ?? "none"}: ${result.ranking.defaultReason}`);
   const judged = await judgeLines(result, entry, keys, options);
   lines.push(...judged.lines);
-  return { text: `${lines.map(printable).join("\n")}\n`, boots: judged.boots };
+  return { text: linesText(lines), boots: judged.boots };
+}
+
+function archiveText({ archive }: InitrdRef): string {
+  return archive === undefined ? "" : `, as ${archive.path}`;
+}
+
+/** The variables that stand in its files and options. */
+function variableLines({ variables }: BootEntry): string[] {
+  if (variables.length === 0) return [];
+  return [
+    "  variables in its files and options:",
+    ...variables.map(({ name, value, place: set }) => {
+      const where = set === null ? "set by Slipway" : `set in ${place(set)}:${set.line}`;
+      return `    ${name}=${JSON.stringify(value)}  ${where}`;
+    }),
+  ];
 }
 
 interface Judged {

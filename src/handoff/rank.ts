@@ -51,7 +51,8 @@ export const noFirmwareChoices: FirmwareChoices = {
  * 2. what EFI variables name, once only first, then preferred, then default;
  * 3. menu by menu in the order of the devices, and on one volume in the order of the finders: in each first what its own
  *    configuration makes the default (GRUB's `default`, `saved_entry` and `fallback`, loader.conf, a `menu default`), then the
- *    others in menu order (that of the Boot Loader Specification, or of the file).
+ *    others in menu order (that of the Boot Loader Specification, or of the file);
+ * 4. what has no tries left.
  *
  * @param wanted the configuration's `entry`; null where it names none
  */
@@ -78,11 +79,12 @@ export function rank(
   for (const { variable, name, onlyGood } of firmwareNames(firmware)) {
     const said = `the EFI variable ${variable} says ${JSON.stringify(name)}`;
     const named = ranked.filter(({ entry }) => isNamedByFirmware(entry, name));
-    const chosen = named.find(({ entry }) => !onlyGood || entry.tries?.left !== 0);
+    const chosen = named.find(({ entry }) => !onlyGood || !isExhausted(entry));
     if (chosen !== undefined) put(chosen.entry, said);
     else missing.push(`${said}, which ${named.length === 0 ? "is not offered" : "has no tries left"}`);
   }
-  for (const { entry, reason } of ranked) put(entry, reason);
+  for (const { entry, reason } of ranked) if (!isExhausted(entry)) put(entry, reason);
+  for (const { entry, reason } of ranked) put(entry, `${reason}; no tries left, so it comes after all others`);
   const first = order[0];
   const winner = first === undefined ? null : menus.find((menu) => menu.entries.includes(first.entry));
   return {
@@ -91,6 +93,10 @@ export function rank(
     defaultReason: [...missing, first?.reason ?? "no boot entry was found"].join("; "),
     timeoutSeconds: timeoutOf(winner ?? null, firmware),
   };
+}
+
+function isExhausted({ tries }: BootEntry): boolean {
+  return tries?.left === 0;
 }
 
 interface FirmwareName {
@@ -163,11 +169,14 @@ export function isWanted(entry: BootEntry, wanted: string): boolean {
 }
 
 function matcherOf(wanted: string): (entry: BootEntry) => boolean {
+  const isMeant = nameMatcher(wanted);
+  return ({ id, title, aliases }) => isMeant([id, title, ...aliases]);
+}
+
+/** Whether a word is one of some names, or a pattern that one of them matches. */
+export function nameMatcher(wanted: string): (names: readonly string[]) => boolean {
   const pattern = readPattern(wanted);
-  return ({ id, title, aliases }) => {
-    const names = [id, title, ...aliases];
-    return names.includes(wanted) || (pattern !== null && names.some((name) => globMatches(pattern, name)));
-  };
+  return (names) => names.includes(wanted) || (pattern !== null && names.some((name) => globMatches(pattern, name)));
 }
 
 /** A name that is no valid pattern (a title with a lone "[") is only compared as it is. */

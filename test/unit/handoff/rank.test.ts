@@ -81,6 +81,12 @@ describe("rank", () => {
       'default="0", on vda1, behind the bls1 menu on the same volume, which is preferred',
     );
   });
+  it("what has no tries left comes after every other volume's entries", () => {
+    const spent = menu("vda1", [], { entries: [entry("s", { tries: { left: 0, done: 3 } })], defaultId: "s" });
+    expect(order([spent, second])).toEqual(["d", "e", "s"]);
+    expect(order([spent])).toEqual(["s"]);
+    expect(order([spent, second], "s")).toEqual(["s", "d", "e"]);
+  });
   it("nothing", () => {
     expect(rank([], null)).toEqual({
       order: [],
