@@ -50,7 +50,7 @@ export default defineConfig({
         extends: true,
         test: {
           name: "long",
-          include: ["test/vm/long/*.test.ts"],
+          include: ["test/vm/long/*.test.ts", "test/long/*.test.ts"],
           testTimeout: 3_600_000,
           hookTimeout: 900_000,
           maxWorkers: Math.min(availableParallelism(), 4),

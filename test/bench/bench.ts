@@ -6,17 +6,23 @@ import { readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { cloneRoot, runCommand } from "../vm/command.ts";
 import { type BootRow, benchBoot } from "./boot.ts";
+import { benchList, type ListResult } from "./list.ts";
 import { benchLoad, type LoadResult } from "./load.ts";
 
 const paper = path.join(cloneRoot, "docs/benchmarks.md");
 /** What the load of an 8 MiB kernel and a 2 MiB initrd may take, in virtual seconds. */
 const loadSecondsMax = 0.8;
+/** How much more an entry may cost among 1000 on 20 volumes than among 100 on 2. */
+const listCostRatioMax = 3;
+/** How much more memory large kernels and initrds may cost a list, MiB: they are not read. */
+const listImageMiBMax = 4;
 
 const say = (line: string): void => console.log(`[bench] ${line}`);
 const load = await benchLoad(say);
 const boot = await benchBoot(say);
+const list = await benchList(say);
 const emulator = (await runCommand("qemu-system-x86_64", ["--version"])).split("\n")[0] ?? "";
-const measured = render(load, boot, emulator);
+const measured = render(load, boot, list, emulator);
 const text = await readFile(paper, "utf8");
 const place = /(?<=<!-- measured: begin -->\n).*?(?=<!-- measured: end -->)/s;
 if (!place.test(text)) throw new Error(`${paper}: a place between "measured: begin" and "measured: end" expected`);
@@ -30,8 +36,16 @@ if (chosen === undefined || chosen.seconds > loadSecondsMax) {
   say(`a load takes ${chosen?.seconds ?? "?"} s, at most ${loadSecondsMax} s expected`);
   process.exitCode = 1;
 }
+const [, , small, large] = list.rows;
+const imageMiB = (large?.residentMiB ?? 0) - (small?.residentMiB ?? 0);
+if (list.costRatio > listCostRatioMax || imageMiB > listImageMiBMax) {
+  say(
+    `list: cost ratio ${list.costRatio.toFixed(2)}, ${imageMiB} MiB for large images; ${listCostRatioMax} and ${listImageMiBMax} MiB are allowed`,
+  );
+  process.exitCode = 1;
+}
 
-function render(result: LoadResult, rows: readonly BootRow[], qemu: string): string {
+function render(result: LoadResult, rows: readonly BootRow[], list: ListResult, qemu: string): string {
   const mebibytes = (bytes: number): string => (bytes / (1 << 20)).toFixed(1);
   const names = rows[0]?.steps.map(({ name }) => name) ?? [];
   return [
@@ -53,6 +67,18 @@ function render(result: LoadResult, rows: readonly BootRow[], qemu: string): str
     `| handoff | ${names.join(" | ")} |`,
     `|---|${names.map(() => "---|").join("")}`,
     ...rows.map(({ what, steps }) => `| ${what} | ${steps.map(({ seconds }) => seconds.toFixed(2)).join(" | ")} |`),
+    "",
+    "### Listing entries",
+    "",
+    "`slipway list --json` on directories, from start to end of the program. Half of the entries are files of the Boot Loader Specification, half stand in GRUB configurations. The last row has the same text with larger kernels and initrds.",
+    "",
+    "| entries | volumes | each kernel and initrd, MiB | seconds | resident memory, MiB |",
+    "|---|---|---|---|---|",
+    ...list.rows.map(
+      (row) => `| ${row.entries} | ${row.volumes} | ${row.imageMiB} | ${row.seconds.toFixed(2)} | ${row.residentMiB} |`,
+    ),
+    "",
+    `An entry costs ${list.costRatio.toFixed(2)} times as much among 1000 on 20 volumes as among 100 on 2.`,
     "",
     "",
   ].join("\n");
