@@ -1,8 +1,10 @@
 // Makes the files of this directory anew: node make.mjs (see README.md).
 import { execFileSync } from "node:child_process";
-import { readFileSync, writeFileSync } from "node:fs";
+import { mkdtempSync, readFileSync, rmSync, utimesSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
 import { dirname } from "node:path";
 import { fileURLToPath } from "node:url";
+import { crc32, deflateSync, gzipSync } from "node:zlib";
 
 const here = dirname(fileURLToPath(import.meta.url));
 const env = { ...process.env, LC_ALL: "C.UTF-8", XZ_OPT: "", XZ_DEFAULTS: "" };
@@ -115,4 +117,85 @@ writeFileSync(`${here}/small.size.lzma`, Buffer.concat([header, lzma2.subarray(6
 // What xz says of both.
 for (const name of ["small.both.lzma", "small.size.lzma"]) {
   if (!execFileSync("xz", ["-dc", "--format=lzma", `${here}/${name}`]).equals(small)) throw new Error(name);
+}
+
+// Longer than a block of lz4 (64 KiB), of bzip2 -1 (100 kB), of lzop (256 KiB).
+const twice = Buffer.concat([long, long]);
+const thrice = Buffer.concat([twice, long]);
+const sevenfold = Buffer.concat([thrice, thrice, long]);
+const smallLz4 = pack("small.lz4", small, "lz4", "-c");
+pack("text.lz4", none, "lz4", "-q", "-c", "-9", "--content-size", `${here}/text.original`);
+pack("twice.linked.lz4", twice, "lz4", "-q", "-c", "-B4", "-BD", "-BX");
+pack("twice.blocks.lz4", twice, "lz4", "-q", "-c", "-B4", "-BI", "--no-frame-crc");
+pack("random.lz4", originals.random, "lz4", "-c");
+pack("empty.lz4", none, "lz4", "-c");
+const legacy = pack("small.legacy.lz4", small, "lz4", "-c", "-l");
+// As Linux's build wraps a kernel (scripts/Makefile.lib, lz4_with_size): the size behind.
+const sizeBehind = Buffer.alloc(4);
+sizeBehind.writeUInt32LE(small.length);
+writeFileSync(`${here}/small.size.lz4`, Buffer.concat([execFileSync("lz4", ["-q", "-l", "-9", "-", "-"], { input: small, env }), sizeBehind]));
+writeFileSync(`${here}/frames.lz4`, Buffer.concat([skippable, smallLz4, skippable, legacy, readFileSync(`${here}/text.lz4`), skippable]));
+writeFileSync(`${here}/zeroes.legacy.lz4.gz`, gzipSync(execFileSync("lz4", ["-c", "-l"], { input: zeroes, env }), { level: 9 }));
+
+const smallBz2 = pack("small.bz2", small, "bzip2", "-c");
+const textBz2 = pack("text.bz2", long, "bzip2", "-c");
+pack("thrice.bz2", thrice, "bzip2", "-c", "-1");
+pack("random.bz2", originals.random, "bzip2", "-c");
+pack("empty.bz2", none, "bzip2", "-c");
+pack("zeroes.bz2", zeroes, "bzip2", "-c");
+writeFileSync(`${here}/streams.bz2`, Buffer.concat([smallBz2, textBz2]));
+
+/** lzop notes the name and the time of its input. */
+function lzop(name, input, ...args) {
+  const folder = mkdtempSync(`${tmpdir()}/lzop-`);
+  writeFileSync(`${folder}/input`, input);
+  utimesSync(`${folder}/input`, 1_000_000_000, 1_000_000_000);
+  const output = execFileSync("lzop", ["-c", ...args, "input"], { cwd: folder, env, maxBuffer: 1 << 30 });
+  rmSync(folder, { recursive: true });
+  if (name !== null) writeFileSync(`${here}/${name}`, output);
+  return output;
+}
+const smallLzo = lzop("small.lzo", small);
+const textLzo = lzop("text.lzo", long, "-9");
+lzop("text.fast.lzo", long, "-1", "-F");
+lzop("text.crc32.lzo", long, "--crc32");
+lzop("sevenfold.lzo", sevenfold, "-9");
+lzop("random.lzo", originals.random);
+lzop("empty.lzo", none);
+writeFileSync(`${here}/zeroes.lzo.gz`, gzipSync(lzop(null, zeroes), { level: 9 }));
+writeFileSync(`${here}/members.lzo`, Buffer.concat([smallLzo, textLzo]));
+
+/** zlib ends with the Adler-32 of what went in. */
+function adler(input) {
+  return deflateSync(input).subarray(-4);
+}
+/** A word of 32 bits, highest byte first. */
+function word(value) {
+  const result = Buffer.alloc(4);
+  result.writeUInt32BE(value >>> 0);
+  return result;
+}
+/** With checksums of the compressed data, and an extra field, neither of which lzop has an option for. */
+function everyCheck(input) {
+  const plain = lzop(null, input);
+  const nameEnd = 38 + "input".length - 4;
+  const fields = Buffer.from(plain.subarray(9, nameEnd));
+  fields.writeUInt32BE(fields.readUInt32BE(8) | 0x343, 8);
+  const extra = Buffer.concat([word(5), Buffer.from("extra")]);
+  const blocks = [];
+  for (let at = nameEnd + 4; plain.readUInt32BE(at) !== 0; ) {
+    const [size, stored] = [plain.readUInt32BE(at), plain.readUInt32BE(at + 4)];
+    const data = plain.subarray(at + 12, at + 12 + stored);
+    const whole = input.subarray(0, size);
+    const ofData = stored < size ? [adler(data), word(crc32(data))] : [];
+    blocks.push(plain.subarray(at, at + 12), word(crc32(whole)), ...ofData, data);
+    at += 12 + stored;
+  }
+  return Buffer.concat([plain.subarray(0, 9), fields, adler(fields), extra, adler(extra), ...blocks, word(0)]);
+}
+for (const name of ["text", "random"]) {
+  const file = everyCheck(originals[name]);
+  // What lzop says of it.
+  execFileSync("lzop", ["-qt"], { input: file, env });
+  writeFileSync(`${here}/${name}.checks.lzo`, file);
 }
