@@ -1,5 +1,6 @@
 import { FormatError, quote } from "./format-error.ts";
 import { numberedLines } from "./lines.ts";
+import { asciiLower } from "./loader-conf.ts";
 import { compareVersions } from "./version-order.ts";
 
 /** Longest entry file, in characters. */
@@ -233,13 +234,21 @@ export interface BlsSortData {
   readonly sortKey: string | null;
   readonly machineId: string | null;
   readonly version: string | null;
+  /** `.conf` where it is not said. */
+  readonly suffix?: ".conf" | ".efi";
+  /** The number of an image's profile, from 0. */
+  readonly profile?: number;
 }
 
 /**
  * The order of the menu (UAPI.1, "Sorting"): exhausted entries last; an entry with a sort key before one without; sort key
- * and machine id ascending, version descending; then the name, descending by version. What the text leaves open goes as
- * systemd does: of one entry in several stages the one with more tries left, then the one less often tried, is first; and
- * one that is not counted, thus known as good, is before both.
+ * and machine id ascending, version descending; then the name, descending by version.
+ *
+ * The text would have the name compared without its suffix, which puts `linux-fallback` before `linux`. systemd-boot and
+ * bootctl compare it with the suffix, and have `linux` first; what boots must not depend on the loader: this follows them,
+ * and, as FAT has no case, systemd-boot in not regarding it. What the text leaves open goes as systemd does too: profiles of
+ * an image by their numbers; of one entry in several stages the one with more tries left, then the one less often tried, is
+ * first; and one that is not counted, thus known as good, is before both.
  */
 export function compareBlsEntries(a: BlsSortData, b: BlsSortData): number {
   const exhausted = Number(a.tries?.left === 0) - Number(b.tries?.left === 0);
@@ -253,11 +262,15 @@ export function compareBlsEntries(a: BlsSortData, b: BlsSortData): number {
       -compareVersions(a.version ?? "", b.version ?? "");
     if (order !== 0) return order;
   }
-  const byName = -compareVersions(a.name, b.name);
+  const byName = -compareVersions(comparedName(a), comparedName(b)) || (a.profile ?? 0) - (b.profile ?? 0);
   if (byName !== 0) return byName;
   const counted = Number(a.tries !== null) - Number(b.tries !== null);
   if (counted !== 0) return counted;
   return (b.tries?.left ?? 0) - (a.tries?.left ?? 0) || (a.tries?.done ?? 0) - (b.tries?.done ?? 0);
+}
+
+function comparedName({ name, suffix = ".conf" }: BlsSortData): string {
+  return `${asciiLower(name)}${suffix}`;
 }
 
 /** strcmp(3) on the UTF-8 representations, which orders as code points do ("Alphanumerical Order"). */

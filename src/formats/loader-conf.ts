@@ -108,14 +108,14 @@ function parseLine(raw: string, line: number, settings: Settings): string | null
       settings[key] = parseChoice(value, line);
       return null;
     case "timeout":
-      settings.timeout = parseTimeout(value);
+      settings.timeout = parseLoaderTimeout(value);
       return null;
     case "editor":
       settings.editor = parseBoolean(value);
       return null;
     default:
       if (firmwareKeys.has(key)) return `"${key}" is for systemd-boot and its firmware alone`;
-      return `${quote(key)} is not a key of loader.conf`;
+      return fail(`${quote(key)} is not a key of loader.conf`);
   }
 }
 
@@ -125,7 +125,8 @@ function trim(text: string): string {
   return text.slice(0, end).replace(/^[ \t]+/, "");
 }
 
-function parseChoice(value: string, line: number): LoaderChoice {
+/** What chooses an entry, in loader.conf or in an EFI variable (line 0). Throws {@link FormatError} for a bad pattern. */
+export function parseChoice(value: string, line: number): LoaderChoice {
   if (!value.startsWith("@")) return { kind: "pattern", pattern: value, glob: parseGlob(asciiLower(value)), line };
   if (asciiLower(value) !== "@saved") fail(`"@saved" or a pattern expected, not ${quote(value)}`);
   return { kind: "saved", line };
@@ -136,7 +137,8 @@ export function asciiLower(text: string): string {
   return text.replace(/[A-Z]/g, (letter) => letter.toLowerCase());
 }
 
-function parseTimeout(value: string): LoaderTimeout {
+/** A timeout as loader.conf and the loader's EFI variables write it. Throws {@link FormatError} for anything else. */
+export function parseLoaderTimeout(value: string): LoaderTimeout {
   if (value === "menu-force" || value === "menu-hidden" || value === "menu-disabled") return { kind: value };
   const seconds = /^[0-9]+$/.test(value) ? Number(value) : Number.NaN;
   if (!(seconds <= loaderTimeoutSecondsMax)) {

@@ -91,8 +91,14 @@ describe("what is found", () => {
           linux: { volume: "vda1", path: `${directory}/linux` },
           initrd: [{ volume: "vda1", path: `${directory}/initrd` }],
           options: "root=UUID=6d3376e4-fc93-4509-95ec-a21d68011da2 quiet",
+          part: null,
+          modules: [],
+          embedded: false,
+          addons: [],
           bootImage: null,
           devicetree: null,
+          overlays: [],
+          variables: [],
           architecture: "x64",
           version: "3.8.0-2.fc19.x86_64",
           tries: null,
@@ -270,24 +276,27 @@ describe("directories", () => {
 });
 
 describe("entries that are skipped", () => {
-  const efi = "starts an EFI program, which the firmware would have to run";
   test.each([
-    ["title x\n", 1, `no "linux" key: nothing to start`],
-    ["title x\nefi /x.efi\n", 2, `"efi" "/x.efi" ${efi}`],
-    ["uki /x.efi\n", 1, `"uki" "/x.efi" ${efi}; unified kernel images are found in /EFI/Linux`],
-    ["uki-url :x\n", 1, `"uki-url" ":x" ${efi}; type 1 entries start no image from the network here`],
-    ["linux /k\nefi /x.efi\n", 2, `"efi" "/x.efi" ${efi}`],
-    ["linux /k\nprofile 1\n", 2, `"profile" "1" chooses a profile of a unified kernel image, not of "linux"`],
+    ["title x\n", 1, `no "linux", "efi" or "uki" key: nothing to start`],
+    ["title x\nefi /x.efi\n", 2, `efi "/x.efi" is missing`],
+    ["uki-url :x\n", 1, `"uki-url" ":x" needs the network; local images are started only`],
+    ["linux /k\nefi /x.efi\n", 2, `"linux" and "efi": one of them expected`],
+    ["uki-url :x\nuki /k\n", 1, `"uki" and "uki-url": one of them expected`],
+    ["linux /k\nprofile 1\n", 2, `profile "1": a kernel has no profiles, a unified kernel image has`],
+    ["linux /k\nprofile one\n", 2, `profile "one": the number of a profile expected`],
     [
-      "linux /k\ndevicetree /board.dtb\ndevicetree-overlay /o1 /o2\n",
-      3,
-      `"devicetree-overlay" "/o1" would have to be applied, which is not supported`,
-    ],
-    [
-      "linux /k\nextra /a.cred\nextra /b.cred\n",
+      "linux /k\ndevicetree-overlay /o1 /o2\n",
       2,
-      `"extra" "/a.cred" would have to be handed to the system, which is not supported`,
+      `"devicetree-overlay" without "devicetree": there is nothing to apply it to`,
     ],
+    ["linux /k\ndevicetree /board.dtb\ndevicetree-overlay /i1 /o2\n", 3, `devicetree-overlay "/o2" is missing`],
+    [
+      "linux /k\nextra /i1\nextra /b.cred\n",
+      2,
+      `extra "/i1": a name that ends with .cred, .sysext.raw or .confext.raw expected`,
+    ],
+    ["linux /k\nextra /b.cred\n", 2, `extra "/b.cred" is missing`],
+    ["linux /k\nextra $x.cred\n", 2, `"extra" uses "$x": GRUB variables, which only GRUB's environment gives`],
     ["linux /k\narchitecture AA64\n", 2, `architecture "AA64": this machine is "x64"`],
     ["linux /none\n", 1, `linux "/none" is missing`],
     ["linux /dir\n", 1, `linux "/dir": a regular file expected`],
@@ -401,8 +410,11 @@ describe("entries that are skipped", () => {
     const noPath = await find(files, { source: (source) => ({ ...source, realPath: refuse("resolve") }) });
     expect(noPath.flatMap(skippedLines)).toEqual([
       "/loader/entries:1: resolve: I/O error",
+      "/EFI/Linux:1: resolve: I/O error",
       "/boot/loader/entries:1: resolve: I/O error",
+      "/boot/EFI/Linux:1: resolve: I/O error",
     ]);
+    expect(await failing({ open: refuse("open") })).toEqual(["/loader/entries/a.conf:1: open: I/O error"]);
   });
 });
 
@@ -447,7 +459,7 @@ describe("default and timeout", () => {
     conf: string,
     id: string | null,
     reason: string,
-    names = ["Debian-2", "debian-1", "bad+0-3"],
+    names = ["Debian-1", "debian-2", "bad+0-3"],
   ): Promise<void> {
     const files = Object.fromEntries(names.map((name) => [`/loader/entries/${name}.conf`, "linux /k\n"]));
     const menu = await findOne({ ...files, "/loader/loader.conf": conf, ...kernel });
@@ -455,34 +467,34 @@ describe("default and timeout", () => {
     expect(menu.defaultReason).toBe(reason);
   }
 
-  // In order: debian-1, Debian-2, bad (small letters are above capitals, the name goes downwards).
+  // In order: debian-2, Debian-1, bad (the name goes downwards).
   test.each([
-    ["", "debian-1", first],
-    ["default DEBIAN-2", "Debian-2", 'default "DEBIAN-2" in /loader/loader.conf'],
-    ["default debian-2.conf", "Debian-2", 'default "debian-2.conf" in /loader/loader.conf'],
-    ["default debian-*", "debian-1", 'default "debian-*" in /loader/loader.conf'],
-    ["default *-[2-9]", "Debian-2", 'default "*-[2-9]" in /loader/loader.conf'],
+    ["", "debian-2", first],
+    ["default DEBIAN-1", "Debian-1", 'default "DEBIAN-1" in /loader/loader.conf'],
+    ["default debian-1.conf", "Debian-1", 'default "debian-1.conf" in /loader/loader.conf'],
+    ["default debian-*", "debian-2", 'default "debian-*" in /loader/loader.conf'],
+    ["default *-[01]", "Debian-1", 'default "*-[01]" in /loader/loader.conf'],
     [
       "default fedora-*",
-      "debian-1",
+      "debian-2",
       `${first}; default "fedora-*" in /loader/loader.conf matches no entry that is offered`,
     ],
-    ["default @saved", "debian-1", `${first}; default @saved in /loader/loader.conf, but no saved entry is known`],
-    ["preferred *-2\ndefault *-1", "Debian-2", 'preferred "*-2" in /loader/loader.conf'],
+    ["default @saved", "debian-2", `${first}; default @saved in /loader/loader.conf, but no saved entry is known`],
+    ["preferred *-1\ndefault *-2", "Debian-1", 'preferred "*-1" in /loader/loader.conf'],
     [
-      "preferred bad\ndefault *-2",
-      "Debian-2",
-      'default "*-2" in /loader/loader.conf; preferred "bad" in /loader/loader.conf matches only entries with no tries left',
+      "preferred bad\ndefault *-1",
+      "Debian-1",
+      'default "*-1" in /loader/loader.conf; preferred "bad" in /loader/loader.conf matches only entries with no tries left',
     ],
     [
       "default bad",
-      "debian-1",
+      "debian-2",
       `${first}; default "bad" in /loader/loader.conf matches only entries with no tries left`,
     ],
     [
       "default b*d+0-3*",
-      "debian-1",
-      `${first}; default "b*d+0-3*" in /loader/loader.conf matches no entry that is offered`,
+      "debian-2",
+      `${first}; default "b*d+0-3*" in /loader/loader.conf matches only entries with no tries left`,
     ],
   ] as const)("%j", (conf, id, reason) => expectDefault(conf, id, reason));
 

@@ -301,6 +301,27 @@ describe("order (UAPI.1, Sorting)", () => {
     ]);
   });
 
+  test("names with their suffix and without regard to case, as systemd-boot", () => {
+    expectSorted([
+      item("linux"),
+      item("Linux-6.9"),
+      item("linux-zen"),
+      item("LINUX-fallback"),
+      item("a", { suffix: ".efi" }),
+      item("a"),
+      item("a-1", { suffix: ".efi" }),
+    ]);
+  });
+
+  test("profiles by their numbers, before tries", () => {
+    expectSorted([
+      item("x", { suffix: ".efi", tries: { left: 1, done: 0 } }),
+      item("x", { suffix: ".efi", profile: 1, tries: { left: 2, done: 0 } }),
+      item("x", { suffix: ".efi", profile: 2, tries: { left: 3, done: 0 } }),
+      item("x", { suffix: ".efi", profile: 10, tries: { left: 3, done: 0 } }),
+    ]);
+  });
+
   test("one entry in several stages", () => {
     expectSorted([
       item("x"),

@@ -3,6 +3,8 @@ import { existsSync, readFileSync } from "node:fs";
 import { brotliCompressSync, deflateRawSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { describe, expect, it } from "vitest";
 import {
+  foreignArchitecture,
+  foreignPeArchitecture,
   type KernelKind,
   kernelKindProblem,
   recognizeKernel,
@@ -13,6 +15,7 @@ import { rangesOf } from "../../../src/formats/ranges.ts";
 import { bzImageHead } from "../../fakes/bzimage-head.ts";
 import { tortureParser } from "../../fakes/hostile-input.ts";
 import { kernelImage, withWords } from "../../fakes/kernel-image.ts";
+import { testData } from "../../fakes/tree-data.ts";
 
 const recognize = (bytes: Uint8Array) => recognizeKernel(rangesOf(bytes), bytes.length);
 const problem = (bytes: Uint8Array, kind: KernelKind) => kernelKindProblem(rangesOf(bytes), bytes.length, kind);
@@ -32,6 +35,15 @@ const nbi = withWords(
   [28, 16],
 );
 const arm64 = withWords(new Uint8Array(64), [0x38, 0x644d5241]);
+/** Linux, Documentation/arch/riscv/boot-image-header.rst: magic "RISCV", magic2 "RSC\x05". */
+const riscv = withWords(new Uint8Array(64), [0x30, 0x43534952], [0x34, 0x56], [0x38, 0x05435352]);
+/** LINUX_PE_MAGIC in a PE image for LoongArch. */
+const loongarch = (() => {
+  const image = withWords(kernelImage("pe32"), [0x38, 0x818223cd]);
+  const header = new DataView(image.buffer).getUint32(60, true);
+  new DataView(image.buffer).setUint16(header + 4, 0x6264, true);
+  return image;
+})();
 
 /** A multiboot header with addresses, in a file that is something else, too. */
 function withMultiboot(bytes: Uint8Array): Uint8Array {
@@ -58,6 +70,11 @@ describe("kinds of kernels, as kexec(8) names them", () => {
     ["a net boot image", nbi, "nbi-x86"],
     ["a unified kernel image", kernelImage("uki"), "uki"],
     ["an arm64 Image", arm64, "arm64-image"],
+    ["a RISC-V Image", riscv, "riscv-image"],
+    ["a LoongArch Image", loongarch, "loongarch-image"],
+    ["a FIT image", testData("fit/inside.itb.gz"), "fit"],
+    ["an Android boot image", testData("android/v2.img.gz"), "android-boot"],
+    ["a newer one", testData("android/v4.img.gz"), "android-boot"],
     ["iPXE: a bzImage with a multiboot header", withMultiboot(bzImage64), "bzImage64"],
     ["ELF of 64 bits with a multiboot header", withMultiboot(vmlinux), "elf-x86_64"],
   ])("%s", (_, bytes, kind) => {
@@ -70,6 +87,8 @@ describe("kinds of kernels, as kexec(8) names them", () => {
       expect(recognize(bytes)).toBeNull();
     }
     expect(recognize(kernelImage("pe32"))).toBeNull();
+    expect(recognize(testData("fdt/base.dtb"))).toBeNull();
+    expect(recognize(testData("android/vendor-v4.img.gz"))).toBeNull();
     expect(recognize(readFileSync(process.execPath).subarray(0, 1 << 16))).toBeNull();
   });
   it("a file can be of several kinds", () => {
@@ -124,7 +143,51 @@ describe("the reason against a kind", () => {
     ["uki", vmlinux, 'pe: offset 0, e_magic: "MZ" expected'],
     ["uki", kernelImage("pe32"), "a PE image with a section .linux expected"],
     ["arm64-image", bzImage64, "the magic of an arm64 Image expected at byte 56"],
+    ["riscv-image", bzImage64, "the magic of a RISC-V Image expected at byte 56"],
+    ["loongarch-image", bzImage64, "the magic of a LoongArch Image expected at byte 56"],
+    [
+      "loongarch-image",
+      withWords(kernelImage("pe32"), [0x38, 0x818223cd]),
+      "a PE image for machine 0x6264 expected, not for 0x14c",
+    ],
+    ["fit", bzImage64, "the magic of a flattened device tree expected at the start"],
+    ["fit", testData("fdt/base.dtb"), "a device tree with images and configurations expected"],
+    ["android-boot", bzImage64, '"ANDROID!" expected at the start'],
+    [
+      "android-boot",
+      testData("android/v4.img.gz").subarray(0, 5000),
+      "android-boot: offset 8, kernel_size: bytes 4096 to 6672 expected, the file ends at 5000",
+    ],
   ])("%s", (kind, bytes, reason) => expect(problem(bytes, kind)).toBe(reason));
+});
+
+describe("kernels of other machines", () => {
+  const foreign = (bytes: Uint8Array) => foreignArchitecture(rangesOf(bytes), bytes.length);
+  const elf = (machine: number) => withWords(vmlinux, [16, 2 | (machine << 16)]);
+  it.each<readonly [string, Uint8Array, string | null]>([
+    ["an arm64 Image", arm64, "arm64"],
+    ["a RISC-V Image", riscv, "riscv"],
+    ["a LoongArch Image", loongarch, "loongarch"],
+    ["ELF for arm64", elf(183), "arm64"],
+    ["ELF for s390", elf(22), "s390"],
+    ["ELF for a machine that Linux does not run on", elf(4711), "ELF machine 4711"],
+    ["an arm zImage", withWords(new Uint8Array(64), [0x24, 0x016f2818]), "arm"],
+    ["an ELF file that is no program", withWords(vmlinux, [16, 0x00b70001]), null],
+    ["a vmlinux", vmlinux, null],
+    ["ELF of 32 bits", kernelImage("multiboot-elf32"), null],
+    ["a bzImage", bzImage64, null],
+    ["a unified kernel image", kernelImage("uki"), null],
+    ["nothing", new Uint8Array(0), null],
+  ])("%s", (_, bytes, architecture) => expect(foreign(bytes)).toBe(architecture));
+  it("a program of another system is none", () => {
+    expect(foreign(readFileSync(process.execPath).subarray(0, 1 << 16))).toBeNull();
+  });
+  it("PE images", () => {
+    expect([0xaa64, 0x5064, 0x6264, 0x1c2, 0x8664, 0x14c, 0].map((machine) => foreignPeArchitecture(machine))).toEqual([
+      ...["arm64", "riscv", "loongarch", "arm"],
+      ...[null, null, null],
+    ]);
+  });
 });
 
 describe("how a kernel is wrapped", () => {
@@ -180,9 +243,18 @@ function lzma(properties: number, dictionary: number, size: readonly [number, nu
 it("hostile files are a kind or none", () => {
   const parse = (bytes: Uint8Array): void => {
     recognize(bytes);
+    foreignArchitecture(rangesOf(bytes), bytes.length);
     recognizeWrapping(bytes);
   };
-  const images = [beoboot, nbi, arm64, kernelImage("multiboot2-flat"), withMultiboot(bzImage64)];
+  const images = [
+    beoboot,
+    nbi,
+    arm64,
+    loongarch,
+    testData("android/v4.img.gz"),
+    kernelImage("multiboot2-flat"),
+    withMultiboot(bzImage64),
+  ];
   for (const [index, bytes] of images.entries()) {
     tortureParser({ bytes, parse, rounds: 300, seed: 90 + index, within: 0x300 });
   }

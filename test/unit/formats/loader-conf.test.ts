@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../../src/formats/format-error.ts";
-import { type LoaderConf, parseLoaderConf } from "../../../src/formats/loader-conf.ts";
+import { type LoaderConf, parseChoice, parseLoaderConf, parseLoaderTimeout } from "../../../src/formats/loader-conf.ts";
 
 function problems(text: string): string[] {
   return parseLoaderConf(text).problems.map(({ line, text: detail }) => `${line}: ${detail}`);
@@ -92,12 +92,21 @@ describe("editor", () => {
   });
 });
 
-test("keys that mean nothing here are notes with their lines", () => {
-  expect(parseLoaderConf("beep yes\n\n# x\nconsole-mode max\ncolour red\r\n").notes).toEqual([
+test("keys that mean nothing here are notes with their lines, and unknown ones problems", () => {
+  const text = "beep yes\n\n# x\nconsole-mode max\ndefualt red\r\n";
+  expect(parseLoaderConf(text).notes).toEqual([
     { line: 1, text: `"beep" is for systemd-boot and its firmware alone` },
     { line: 4, text: `"console-mode" is for systemd-boot and its firmware alone` },
-    { line: 5, text: `"colour" is not a key of loader.conf` },
   ]);
+  expect(problems(text)).toEqual([`5: "defualt" is not a key of loader.conf`]);
+});
+
+test("a timeout and a choice by themselves, as EFI variables have them", () => {
+  expect(parseLoaderTimeout("menu-hidden")).toEqual({ kind: "menu-hidden" });
+  expect(() => parseLoaderTimeout("soon")).toThrow(FormatError);
+  expect(parseChoice("@Saved", 0)).toEqual({ kind: "saved", line: 0 });
+  expect(parseChoice("Debian-*", 0)).toMatchObject({ kind: "pattern", pattern: "Debian-*" });
+  expect(() => parseChoice("@other", 0)).toThrow('"@saved" or a pattern expected, not "@other"');
 });
 
 test("blanks around, tabs and CRLF", () => {

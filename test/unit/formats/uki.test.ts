@@ -1,9 +1,24 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, test } from "vitest";
 import { readPe } from "../../../src/formats/pe.ts";
 import { type ByteRange, rangesOf } from "../../../src/formats/ranges.ts";
-import { isUki, readUki, type UkiImage } from "../../../src/formats/uki.ts";
+import {
+  efiArchitecture,
+  isUki,
+  joinUkiCommandLines,
+  openUki,
+  readAddon,
+  readUki,
+  type UkiImage,
+  type UkiSectionName,
+  ukiProfilesMax,
+  ukiProfileTitle,
+  ukiSystem,
+  ukiTextRanges,
+} from "../../../src/formats/uki.ts";
 import { formatErrorOf, tortureParser } from "../../fakes/hostile-input.ts";
 import { kernelImage, withWords } from "../../fakes/kernel-image.ts";
+import { ukiData } from "../../fakes/uki-data.ts";
+import { type ImageSection, peImage, ukiImage } from "../../fakes/uki-image.ts";
 
 const uki = kernelImage("uki");
 const profiles = kernelImage("uki-profiles");
@@ -153,6 +168,197 @@ it("several device trees are no mistake, the first counts", () => {
   const two = renamed(renamed(uki, osrel, ".dtb"), section(10), ".dtb");
   expect(readAll(two).devicetree).toEqual({ offset: 0x11400, length: 0x37 });
 });
+
+describe("an image with all that there is (test/data/uki/README.md)", () => {
+  const board = ukiData("board");
+  it("device trees, hardware ids, and what becomes a file", () => {
+    expect(readAll(board)).toMatchObject({
+      uname: "6.1.0-board",
+      devicetree: { offset: 0x11e00, length: 0xbd },
+      boardDevicetrees: [
+        { offset: 0x12000, length: 0xbd },
+        { offset: 0x12200, length: 0xbd },
+      ],
+      hwids: { offset: 0x12400, length: 0xb3 },
+      extraFiles: [
+        { path: "/.extra/tpm2-pcr-signature.json", range: { offset: 0x12800, length: 0xd } },
+        { path: "/.extra/tpm2-pcr-public-key.pem", range: { offset: 0x12a00, length: 0x1b } },
+        { path: "/.extra/os-release", range: { offset: 0x11600, length: 0x4d } },
+      ],
+    });
+  });
+  it("a profile becomes a file of its own", () => {
+    const files = (profile: number) => readAll(profiles, profile).extraFiles.map(({ path }) => path);
+    expect(files(0)).toEqual(["/.extra/os-release", "/.extra/profile"]);
+    const texts = readAll(profiles, 2).extraFiles.map(({ range }) => textOf(profiles, range));
+    expect(texts[1]).toBe("ID=storagetm\n");
+  });
+  it("nothing but headers and texts is read", () => {
+    const asked = new Set<UkiSectionName>([
+      ".linux",
+      ".initrd",
+      ".ucode",
+      ".dtb",
+      ".dtbauto",
+      ".hwids",
+      ".pcrsig",
+      ".pcrpkey",
+    ]);
+    const { sections } = openUki(rangesOf(board), board.length);
+    const forbidden = sections.filter(({ name }) => asked.has(name)).map(({ range }) => range);
+    const image = readUki((offset, length) => {
+      for (const range of forbidden) {
+        expect(offset + length <= range.offset || offset >= range.offset + range.length, `${offset}`).toBe(true);
+      }
+      return board.subarray(offset, offset + length);
+    }, board.length);
+    expect(image.commandLine).toBe("root=LABEL=board ro");
+    expect(ukiTextRanges(readPe(rangesOf(board), board.length))).toEqual([
+      { offset: 0x11600, length: 0x4d },
+      { offset: 0x11800, length: 0x13 },
+      { offset: 0x11a00, length: 0xb },
+    ]);
+  });
+});
+
+describe("add-ons", () => {
+  const read = (bytes: Uint8Array) => readAddon(rangesOf(bytes), bytes.length);
+  it("options for a kernel version", () => {
+    expect(read(ukiData("addon-options"))).toEqual({
+      machine: 0x8664,
+      commandLine: "debug",
+      initrd: null,
+      ucode: null,
+      devicetree: null,
+      boardDevicetrees: [],
+      hwids: null,
+      uname: "6.1.0-board",
+    });
+  });
+  it("microcode and an initrd", () => {
+    expect(read(ukiData("addon-initrd"))).toMatchObject({
+      commandLine: null,
+      ucode: { offset: 0x11400, length: 0xe },
+      initrd: { offset: 0x11600, length: 0x12 },
+      uname: null,
+    });
+  });
+  test.each<[string, ImageSection[], string]>([
+    [
+      "a kernel",
+      [
+        [".cmdline", "a"],
+        [".linux", "k"],
+      ],
+      "addon: .linux: a unified kernel image: an add-on has no kernel",
+    ],
+    [
+      "nothing to apply",
+      [
+        [".uname", "a"],
+        [".osrel", "ID=a"],
+      ],
+      "addon: one of .cmdline, .initrd, .ucode, .dtb and .dtbauto expected",
+    ],
+    [
+      "only in a profile",
+      [
+        [".profile", "ID=a"],
+        [".cmdline", "a"],
+      ],
+      "addon: one of .cmdline, .initrd, .ucode, .dtb and .dtbauto expected",
+    ],
+    [
+      "twice",
+      [
+        [".cmdline", "a"],
+        [".cmdline", "b"],
+      ],
+      'uki: .cmdline: one section ".cmdline" expected in the base, not a second',
+    ],
+    [
+      "a text too long",
+      [[".cmdline", "a".repeat(65_537)]],
+      "uki: offset 512, .cmdline: 65537 bytes, at most 65536 are taken",
+    ],
+  ])("refused: %s", (_, sections, message) => expect(formatErrorOf(() => read(peImage(sections)))).toBe(message));
+  test.each<[string | null, (string | null)[], string]>([
+    ["a", ["b", "c"], "a b c"],
+    [null, ["b"], "b"],
+    ["", ["", null, "c"], "c"],
+    ["a", [null, ""], "a"],
+    [null, [], ""],
+  ])("%j with %j", (image, addons, joined) =>
+    expect(
+      joinUkiCommandLines(
+        { commandLine: image },
+        addons.map((commandLine) => ({ commandLine })),
+      ),
+    ).toBe(joined),
+  );
+  it("only FormatError, cut or changed", () => {
+    tortureParser({ bytes: ukiData("addon-options"), parse: read, rounds: 500, seed: 72, within: 0x400 });
+  });
+});
+
+// systemd's bootspec_pick_name_version_sort_key(), and os-release(5) for what the fields are.
+describe("what a menu shows and sorts by", () => {
+  test.each([
+    [
+      'PRETTY_NAME="Acme 7"\nIMAGE_ID=img\nNAME=Acme\nID=acme\nIMAGE_VERSION=3\nVERSION="7 (x)"\nVERSION_ID=7\nBUILD_ID=b',
+      { title: "Acme 7", version: "3", sortKey: "img" },
+    ],
+    [
+      "IMAGE_ID=img\nNAME=Acme\nID=acme\nVERSION='7 (x)'\nVERSION_ID=7",
+      { title: "img", version: "7 (x)", sortKey: "img" },
+    ],
+    ["NAME=Acme\nID=acme\nVERSION_ID=7\nBUILD_ID=b", { title: "Acme", version: "7", sortKey: "acme" }],
+    ["ID=acme\nBUILD_ID=b", { title: "acme", version: "b", sortKey: "acme" }],
+    ['PRETTY_NAME=""\nNAME=Acme', { title: "Acme", version: null, sortKey: null }],
+    ["VERSION_ID=7", null],
+    ["", null],
+  ])("%j", (text, found) => expect(ukiSystem(text)).toEqual(found));
+  test.each([
+    [null, 0, "Acme"],
+    [{ id: "main", title: null }, 0, "Acme"],
+    [{ id: "main", title: "Regular" }, 0, "Acme (Regular)"],
+    [{ id: "reset", title: "Factory" }, 1, "Acme (Factory)"],
+    [{ id: "reset", title: null }, 1, "Acme (reset)"],
+    [{ id: null, title: null }, 1, "Acme (Profile #2)"],
+  ])("profile %j as number %i", (profile, number, title) =>
+    expect(ukiProfileTitle("Acme", profile, number)).toBe(title),
+  );
+  test.each([
+    [0x8664, "x64"],
+    [0xaa64, "aa64"],
+    [0x14c, "ia32"],
+    [0x1234, "0x1234"],
+  ])("machine %i", (machine, name) => expect(efiArchitecture(machine)).toBe(name));
+});
+
+it("many profiles and much text are refused, many sections are not slow", () => {
+  const markers = (count: number): ImageSection[] => Array.from({ length: count }, (_, n) => [".profile", `ID=p${n}`]);
+  expect(openUki(...parts(ukiImage("a", markers(ukiProfilesMax)))).profiles).toHaveLength(256);
+  expect(formatErrorOf(() => openUki(...parts(ukiImage("a", markers(ukiProfilesMax + 1)))))).toBe(
+    "uki: .profile: at most 256 profiles are taken",
+  );
+  const texts = Array.from({ length: 17 }, (): ImageSection[] => [
+    [".profile", "ID=a"],
+    [".cmdline", "a".repeat(65_536)],
+  ]);
+  expect(formatErrorOf(() => openUki(...parts(ukiImage("a", texts.flat()))))).toBe(
+    "uki: 1114241 bytes of text, at most 1048576 are taken",
+  );
+  const trees = Array.from({ length: 4000 }, (): ImageSection => [".dtbauto", "x"]);
+  const image = ukiImage("a", [...trees, ...markers(50)]);
+  const uki = openUki(...parts(image));
+  for (let profile = 0; profile < 50; profile++) readUki(rangesOf(image), image.length, profile);
+  expect(uki.sections).toHaveLength(4053);
+});
+
+function parts(bytes: Uint8Array): [ReturnType<typeof rangesOf>, number] {
+  return [rangesOf(bytes), bytes.length];
+}
 
 it("only FormatError, cut or changed", () => {
   const parse = (bytes: Uint8Array): void => {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { isZboot, parseZboot } from "../../../src/formats/zboot.ts";
+import { isZboot, parseZboot, zbootCompression } from "../../../src/formats/zboot.ts";
 import { formatErrorOf, tortureParser } from "../../fakes/hostile-input.ts";
 
 /** The first 64 bytes of an image, laid out from zboot-header.S. */
@@ -20,6 +20,25 @@ it("is read", () => {
   expect(parseZboot(head(0x1000, 500, "zstd22"), 0x2000)).toEqual({
     payload: { offset: 0x1000, length: 500 },
     compression: "zstd22",
+  });
+});
+
+describe("the payload's compression", () => {
+  const compressionOf = (name: string): string => zbootCompression(parseZboot(head(64, 36, name), 100));
+  // Linux, drivers/firmware/efi/libstub/Makefile.zboot.
+  it.each([
+    ["gzip", "gzip"],
+    ["lz4", "lz4"],
+    ["lzma", "lzma"],
+    ["lzo", "lzo"],
+    ["xzkern", "xz"],
+    ["zstd22", "zstd"],
+    ["zstd", "zstd"],
+  ])("%s", (name, compression) => expect(compressionOf(name)).toBe(compression));
+  it("another one", () => {
+    expect(formatErrorOf(() => compressionOf("brotli"))).toBe(
+      'zboot: offset 24, compression type: gzip, zstd22, zstd, xzkern, xz, lzma, lz4, lzo expected, not "brotli"',
+    );
   });
 });
 

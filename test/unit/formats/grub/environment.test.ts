@@ -20,11 +20,11 @@ describe("reading", () => {
   test("a block that grub-editenv wrote", () => {
     expect(written.length).toBe(1024);
     expect(parseEnvironment(written)).toEqual([
-      { name: "one", value: "1" },
-      { name: "two", value: "a\\b c" },
-      { name: "three", value: "x=y" },
-      { name: "dup", value: "1" },
-      { name: "dup", value: "2" },
+      { name: "one", value: "1", line: 3 },
+      { name: "two", value: "a\\b c", line: 4 },
+      { name: "three", value: "x=y", line: 5 },
+      { name: "dup", value: "1", line: 6 },
+      { name: "dup", value: "2", line: 7 },
     ]);
   });
 

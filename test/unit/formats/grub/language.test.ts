@@ -22,19 +22,30 @@ function judgedHost(script: string) {
           "/t/context.cfg":
             'echo "context [$outervar] [$exported] [$?] $root"\nset_in_context=1\nexported=no\noutervar=2\nfunction functionfromcontext { echo function; }\n',
           "/t/grubenv": readFileSync(new URL("grubenv", data)),
+          ...Object.fromEntries(
+            ["entries.cfg", "sums", "badsums", "menu.lst"].map((name) => [
+              `/t/${name}`,
+              readFileSync(new URL(`language/t/${name}`, data)),
+            ]),
+          ),
         },
       },
+      // GRUB opens anything as an image; here it has to be a filesystem.
+      image0: { imageOf: "(memdisk)/t/file" },
     },
     "pc",
     "i386",
   );
 }
 
-test.each(["entries", "words", "flow", "test", "errors", "wildcards", "regexp", "commands"])("%s", async (name) => {
-  const script = readFileSync(new URL(`language/${name}.cfg`, data), "utf8");
-  const golden = readFileSync(new URL(`language/${name}.out`, data), "utf8");
-  const { output } = await evaluateGrubConfig(judgedHost(script), { device: "memdisk", path: "/t.cfg" });
+test.each(["entries", "words", "flow", "test", "errors", "wildcards", "regexp", "commands", "files"])(
+  "%s",
+  async (name) => {
+    const script = readFileSync(new URL(`language/${name}.cfg`, data), "utf8");
+    const golden = readFileSync(new URL(`language/${name}.out`, data), "utf8");
+    const { output } = await evaluateGrubConfig(judgedHost(script), { device: "memdisk", path: "/t.cfg" });
 
-  const told = golden.split("\n").filter((line) => !line.startsWith("error: "));
-  expect(output.split("\n")).toEqual(told);
-});
+    const told = golden.split("\n").filter((line) => !line.startsWith("error: "));
+    expect(output.split("\n")).toEqual(told);
+  },
+);

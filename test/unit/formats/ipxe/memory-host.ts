@@ -1,0 +1,133 @@
+import { bytesOf, toByteText } from "../../../../src/formats/ipxe/byte-text.ts";
+import type { IpxeHost, IpxeMachineBlock, IpxeMenu } from "../../../../src/formats/ipxe/host.ts";
+import type { IpxeLimits } from "../../../../src/formats/ipxe/limits.ts";
+import { NetworkNeeded } from "../../../../src/formats/ipxe/network-needed.ts";
+import type { IpxeRun } from "../../../../src/formats/ipxe/outcome.ts";
+import { runIpxeScript } from "../../../../src/formats/ipxe/run.ts";
+import { isIpxeScript } from "../../../../src/formats/ipxe/script.ts";
+import { type SettingType, settingType } from "../../../../src/formats/ipxe/setting-types.ts";
+import { formatUri } from "../../../../src/formats/ipxe/uri.ts";
+
+/** A world for iPXE scripts in memory. A file's name is its URI, or its path where the server is 10.0.2.2. */
+export interface MemoryIpxe {
+  readonly files?: Readonly<Record<string, string | Uint8Array>>;
+  /** Whether there is a network interface and a server that tells its address. */
+  readonly hasNetwork?: boolean;
+  /** What is chosen from each menu in turn: a label, `"cancel"`, or null for nobody. */
+  readonly choices?: readonly (string | null)[];
+  readonly keys?: readonly (number | null)[];
+  readonly lines?: readonly (string | null)[];
+  readonly multiboot?: boolean | "packed";
+  readonly pciDevices?: readonly number[];
+  readonly features?: (leaf: number, register: string, bit: number) => boolean | null;
+  readonly limits?: Partial<IpxeLimits>;
+  /** Where the script is; null: nowhere. */
+  readonly uri?: string;
+}
+
+const uuid = "564d0000111122223333444455556666";
+
+/** The fields of SMBIOS that the judged machine has. */
+const smbiosFields: Readonly<Record<number, readonly [type: string, text: string]>> = {
+  [(1 << 16) | (4 << 8)]: ["string", "ACME"],
+  [(1 << 16) | (5 << 8)]: ["string", "Model A/1"],
+  [(1 << 16) | (7 << 8)]: ["string", "S-1"],
+  [(1 << 16) | (8 << 8) | 16]: ["hexraw", `00004d56${uuid.slice(8)}`],
+  [(1 << 16) | (8 << 8) | 2]: ["hexraw", "0000"],
+  [(3 << 16) | (8 << 8)]: ["string", "A-1"],
+};
+
+export const judgedBlocks: readonly IpxeMachineBlock[] = [
+  {
+    name: "smbios",
+    values: [],
+    source: {
+      scope: "smbios",
+      find: ({ tag, type }) => {
+        const [written, text] = smbiosFields[tag] ?? [];
+        const hex = settingType("hex");
+        if (written === undefined || text === undefined || hex === null) return null;
+        const raw = settingType(written)?.parse(text) ?? "";
+        // A UUID of SMBIOS has its first parts the other way round.
+        const turned = type?.name === "uuid" ? (settingType("hexraw")?.parse(uuid) ?? "") : raw;
+        const shown: SettingType = written === "string" ? (settingType("string") ?? hex) : hex;
+        return { raw: turned, type: shown };
+      },
+    },
+  },
+];
+
+export function memoryIpxeHost(world: MemoryIpxe): IpxeHost<string> & { readonly menus: IpxeMenu[] } {
+  const choices = [...(world.choices ?? [])];
+  const keys = [...(world.keys ?? [])];
+  const lines = [...(world.lines ?? [])];
+  const menus: IpxeMenu[] = [];
+  let isConfigured = false;
+  const network = world.hasNetwork === true ? [{ name: "net0", values: netdev, source: null }] : [];
+  return {
+    menus,
+    machine: {
+      platform: "pcbios",
+      buildArchitecture: "i386",
+      version: "1.0.0+",
+      blocks: [...judgedBlocks, ...network],
+      pciDevices: world.pciDevices ?? [],
+      cpuFeature: world.features ?? (() => true),
+    },
+    newestInterface: () => (isConfigured ? "net0" : null),
+    async fetch(uri, parameters) {
+      const text = formatUri(uri);
+      const query = parameters === null ? "" : `##${JSON.stringify(parameters)}`;
+      if (uri.scheme === "http" && world.hasNetwork !== true) throw new NetworkNeeded(`needs the network: ${text}`);
+      const name = text.startsWith("tftp://10.0.2.2/") ? text.slice("tftp://10.0.2.2".length) : text + query;
+      const file = world.files?.[name];
+      if (file === undefined) throw new Error(`fetch "${name}": there is no such file`);
+      const bytes = typeof file === "string" ? new TextEncoder().encode(file) : file;
+      return { file: name, size: bytes.length, script: isIpxeScript(bytes) ? bytes : null };
+    },
+    isMultiboot: async () => world.multiboot ?? false,
+    async network(command) {
+      if (world.hasNetwork !== true) return { problem: `needs the network: ${command}`, settings: [] };
+      if (command === "dhcp" || command === "ifconf") isConfigured = true;
+      return { problem: null, settings: isConfigured ? lease : [] };
+    },
+    async choose(menu) {
+      menus.push(menu);
+      const label = choices.shift() ?? null;
+      if (label === "cancel") return label;
+      return label === null ? null : menu.items.findIndex((item) => item.label === label);
+    },
+    prompt: async () => keys.shift() ?? null,
+    read: async () => lines.shift() ?? null,
+    sleep: async () => undefined,
+  };
+}
+
+const netdev = [["mac:hex", "52:54:00:12:34:56"]] as const;
+const lease = [
+  ["net0.dhcp/ip:ipv4", "10.0.2.15"],
+  ["net0.dhcp/netmask:ipv4", "255.255.255.0"],
+  ["net0.dhcp/gateway:ipv4", "10.0.2.2"],
+  ["net0.dhcp/dns:ipv4", "10.0.2.3"],
+  ["net0.dhcp/next-server:ipv4", "10.0.2.2"],
+] as const;
+
+/** Runs a script: its text, or its bytes. */
+export function runScript(script: string | Uint8Array, world: MemoryIpxe = {}): Promise<IpxeRun<string>> {
+  const bytes = typeof script === "string" ? bytesOf(toByteText(script)) : script;
+  const start = { file: "script", uri: world.uri ?? "", bytes };
+  return runIpxeScript(memoryIpxeHost(world), start, world.limits ?? {});
+}
+
+/** What a run came to, in a line. */
+export function outcomeRow({ outcome }: IpxeRun<string>): string {
+  const at = `${outcome.place.script}:${outcome.place.line}`;
+  if (outcome.kind !== "boot") return `${outcome.kind} ${at} ${outcome.reason}`;
+  const initrds = outcome.initrds.map(({ file, archive }) => {
+    if (archive === null) return file;
+    return `${file} as ${archive.path} ${archive.mode.toString(8)} ${archive.directories}`;
+  });
+  const modules = outcome.modules.map(({ file, options }) => `${file} (${options})`);
+  const tree = outcome.devicetree === null ? [] : [`devicetree ${outcome.devicetree.file}`];
+  return [`boot ${at} ${outcome.kernel.file}`, outcome.options, ...initrds, ...modules, ...tree].join(" | ");
+}
