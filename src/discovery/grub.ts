@@ -1,5 +1,6 @@
+import { parseEntryFileName } from "../formats/bls.ts";
 import { messageOf } from "../formats/error-text.ts";
-import { quote } from "../formats/format-error.ts";
+import { FormatError, quote } from "../formats/format-error.ts";
 import { fileKey, type GrubFile } from "../formats/grub/ast.ts";
 import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
 import type { EnvironmentInput } from "../formats/grub/inputs.ts";
@@ -7,19 +8,37 @@ import { defaultGrubLimits } from "../formats/grub/limits.ts";
 import { loaderCommandLine } from "../formats/grub/loader-command-line.ts";
 import {
   chooseDefault,
+  type GrubBlsIdentity,
   type GrubConfig,
   type GrubEntry,
   type GrubFileUse,
+  type GrubInitrd,
   type GrubLoad,
   type GrubMenu,
+  type UsedVariable,
 } from "../formats/grub/menu.ts";
-import type { BootEntry, ConfigText, FileRef, FoundMenu, SkippedEntry, SourcePlace, UnsignedInput } from "./entry.ts";
+import { asciiLower } from "../formats/loader-conf.ts";
+import type {
+  BootEntry,
+  BootModule,
+  ConfigText,
+  EntryVariable,
+  FileRef,
+  FoundMenu,
+  InitrdRef,
+  SkippedEntry,
+  SourcePlace,
+  UnsignedInput,
+} from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import { GrubVolumes } from "./grub-devices.ts";
 import type { FileSource } from "./source.ts";
 
 /** Where distributions put the configuration, the first that is there being the volume's own. */
 const configPaths = ["/boot/grub/grub.cfg", "/boot/grub2/grub.cfg", "/grub/grub.cfg", "/grub2/grub.cfg"] as const;
+
+/** The same on a btrfs volume whose system is in the subvolume `@`, as the volume's top shows it. */
+const subvolumePaths = ["/@/boot/grub/grub.cfg", "/@/boot/grub2/grub.cfg"] as const;
 
 /** Directories of loaders on an EFI system partition; further ones are not looked at. */
 export const loaderDirectoriesMax = 20;
@@ -29,12 +48,15 @@ export const loaderDirectoriesMax = 20;
  * configuration that only leads to another volume's (as those on EFI system partitions do) gives that volume's menu:
  * each entry belongs to the file whose menu it is in, so that the same menu found twice has the same ids.
  *
- * Ids are `VOLUME:grub:1>0`; entries of a configuration that is not its volume's own are `VOLUME:grub:/its/path:1>0`.
+ * Entries that `blscfg` makes of Boot Loader Specification files have the format and the ids of those.
+ *
+ * Ids are `VOLUME:grub:1>0`; entries of a configuration that is not its volume's own are `VOLUME:grub:/its/path:1>0`; what
+ * `boot` starts outside of every entry is `VOLUME:grub:boot`.
  */
 export const grubFinder: Finder = {
   format: "grub",
   async find(context) {
-    const volumes = new GrubVolumes(context.sources, context.architecture);
+    const volumes = new GrubVolumes(context.sources, context.architecture, context.images);
     const device = volumes.nameOf(context.source);
     if (device === null) return [];
     const found: FoundMenu[] = [];
@@ -91,7 +113,8 @@ async function configsOf(source: FileSource): Promise<{ paths: readonly string[]
       skipped.push({ source: { volume, path, line: 1 }, title: null, reason });
     }
   };
-  const candidates: string[] = [...configPaths];
+  const isBtrfs = source.volume.fstype === "btrfs";
+  const candidates: string[] = [...configPaths, ...(isBtrfs ? subvolumePaths : [])];
   await look("/EFI", async () => {
     const names = await source.list("/EFI");
     candidates.push(...names.slice(0, loaderDirectoriesMax).map((name) => `/EFI/${name}/grub.cfg`));
@@ -107,6 +130,28 @@ async function configsOf(source: FileSource): Promise<{ paths: readonly string[]
   return { paths, skipped };
 }
 
+/** Permission bits of a file that `newc:` wraps (loader/linux.c, `grub_initrd_load`). */
+const archiveFileMode = 0o777;
+
+/** What an entry is called, and what its name tells. */
+type EntryIdentity = Pick<BootEntry, "id" | "format" | "architecture" | "version" | "tries"> & {
+  readonly names: readonly string[];
+};
+
+/** Null where the counters are none that can be read. */
+function readFileName(fileName: string): ReturnType<typeof parseEntryFileName> {
+  try {
+    return parseEntryFileName(fileName, ".conf");
+  } catch (error) {
+    if (error instanceof FormatError) return null;
+    throw error;
+  }
+}
+
+function asciiLowerOrNull(text: string | null): string | null {
+  return text === null ? null : asciiLower(text);
+}
+
 /** Turns an evaluated menu into entries. */
 class MenuResult {
   readonly #context: FinderContext;
@@ -119,6 +164,7 @@ class MenuResult {
   readonly #skipped: SkippedEntry[] = [];
   /** Only entries that are offered. */
   readonly #ids = new Map<GrubEntry, string>();
+  readonly #taken = new Set<string>();
 
   constructor(
     context: FinderContext,
@@ -152,6 +198,7 @@ class MenuResult {
   }
 
   #add(menu: GrubMenu): void {
+    if (menu.direct?.outcome.kind === "boot") this.#addBoot(menu, menu.direct, menu.direct.outcome.load);
     for (const entry of menu.entries) {
       const { outcome } = entry;
       if (outcome.kind === "menu") this.#add(outcome.menu);
@@ -163,50 +210,101 @@ class MenuResult {
   #addBoot(menu: GrubMenu, entry: GrubEntry, load: GrubLoad): void {
     const reason = this.#whyNot(entry, load);
     const linux = this.#used(load.kernel);
-    const initrd = load.initrds.map((use) => this.#used(use)).filter((ref) => ref !== null);
+    const initrd = load.initrds.map((use) => this.#initrd(use)).filter((ref) => ref !== null);
+    const modules: BootModule[] = load.modules.flatMap(({ use, options }) => {
+      const file = this.#used(use);
+      return file === null ? [] : [{ file, options }];
+    });
     if (reason !== null || linux === null) {
       this.#skip(entry.place, entry.title, reason ?? "loads no kernel");
       return;
     }
-    const { volume, path } = this.#ref(menu.config);
-    const qualifier = this.#own.get(volume) === path ? "" : `${path}:`;
-    const id = `${volume}:grub:${qualifier}${entry.number}`;
-    const names = [...(entry.id === null ? [] : [entry.id]), entry.title, ...entry.paths];
+    const identity = entry.bls === null ? this.#ownIdentity(menu, entry) : this.#blsIdentity(entry.bls);
+    const { id } = identity;
+    const names = [...identity.names, ...(entry.id === null ? [] : [entry.id]), entry.title, ...entry.paths];
     this.#ids.set(entry, id);
     this.#entries.push({
       id,
       title: entry.title,
       submenu: entry.submenu,
-      format: "grub",
+      format: identity.format,
       source: this.#place(entry.place),
       linux,
       part: null,
       initrd,
-      modules: [],
+      modules,
       options: load.options,
       embedded: false,
       addons: [],
       // GRUB leaves the device in front of the path. Its numbers are another loader's here, so they are left out.
-      bootImage: `BOOT_IMAGE=${loaderCommandLine([load.kernel.writtenPath])}`,
+      // A multiboot kernel gets its words alone.
+      bootImage: load.protocol === "linux" ? `BOOT_IMAGE=${loaderCommandLine([load.kernel.writtenPath])}` : null,
       devicetree: load.devicetree === null ? null : this.#used(load.devicetree),
       overlays: [],
-      architecture: null,
-      version: null,
-      tries: null,
+      architecture: identity.architecture,
+      version: identity.version,
+      tries: identity.tries,
       aliases: [...new Set(names)],
       configs: entry.configs.map((config) => this.#config(config)),
       unsignedInputs: entry.inputs.map((input) => this.#input(input)),
-      variables: [],
+      variables: load.variables.map((variable) => this.#variable(variable)),
     });
   }
 
+  #ownIdentity(menu: GrubMenu, entry: GrubEntry): EntryIdentity {
+    const { volume, path } = this.#ref(menu.config);
+    const qualifier = this.#own.get(volume) === path ? "" : `${path}:`;
+    const id = this.#unique(`${volume}:grub:${qualifier}${entry.number}`);
+    return { id, format: "grub", names: [], architecture: null, version: null, tries: null };
+  }
+
+  /** As the finder of entry files names them, without counters where that is unique. */
+  #blsIdentity({ file, fileName, version, architecture }: GrubBlsIdentity): EntryIdentity {
+    const { volume, path } = this.#ref(file);
+    const parsed = readFileName(fileName);
+    const stem = fileName.replace(/\.conf$/, "");
+    const name = [parsed?.name ?? stem, stem].find((each) => !this.#taken.has(`${volume}:bls1:${each}`)) ?? path;
+    const id = this.#unique(`${volume}:bls1:${name}`);
+    const names = [parsed?.name ?? stem, `${parsed?.name ?? stem}.conf`, fileName];
+    return {
+      id,
+      format: "bls1",
+      names,
+      architecture: asciiLowerOrNull(architecture),
+      version,
+      tries: parsed?.tries ?? null,
+    };
+  }
+
+  /** An entry file can be in several menus. */
+  #unique(id: string): string {
+    let unique = id;
+    for (let count = 2; this.#taken.has(unique); count++) unique = `${id}#${count}`;
+    this.#taken.add(unique);
+    return unique;
+  }
+
+  #initrd(use: GrubInitrd): InitrdRef | null {
+    const ref = this.#used(use);
+    if (ref === null || use.archivePath === null) return ref;
+    return { ...ref, archive: { path: use.archivePath, mode: archiveFileMode, directories: Number.POSITIVE_INFINITY } };
+  }
+
+  #variable({ name, value, place }: UsedVariable): EntryVariable {
+    return { name, value, place: place === null ? null : this.#place(place) };
+  }
+
   /** Why an entry that loads a kernel cannot be offered. */
-  #whyNot({ problems }: GrubEntry, { kernel, initrds, devicetree, options }: GrubLoad): string | null {
+  #whyNot(
+    { problems }: GrubEntry,
+    { protocol, kernel, initrds, modules, devicetree, options }: GrubLoad,
+  ): string | null {
     // Behind a file that is missing there often stands a volume that was not found.
     const because = problems[0] === undefined ? "" : ` (${problems[0].text})`;
     for (const [what, use] of [
-      ["linux", kernel],
+      [protocol, kernel],
       ...initrds.map((use) => ["initrd", use] as const),
+      ...modules.map(({ use }) => ["module", use] as const),
       ["devicetree", devicetree],
     ] as const) {
       if (use !== null && use.problem !== null) return `${what}: ${use.problem}${because}`;

@@ -1,11 +1,11 @@
 import { FormatError, quote } from "../format-error.ts";
 import { inputsOf, type OptionDefinition, optionValue, type ParsedArguments, parseArguments } from "./arguments.ts";
-import { fileKey } from "./ast.ts";
-import { parseEnvironment } from "./environment.ts";
+import { fileKey, type GrubFile } from "./ast.ts";
+import { type EnvironmentLine, parseEnvironment } from "./environment.ts";
 import { isHarmlessText } from "./harmless-text.ts";
 import type { GrubDevice } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
-import type { CommandCall, Machine } from "./machine.ts";
+import { type CommandCall, type Machine, unknownDevice } from "./machine.ts";
 import { grubStatus } from "./status.ts";
 
 const searchOptions: readonly OptionDefinition[] = [
@@ -43,11 +43,8 @@ export async function search(machine: Machine, { words }: CommandCall): Promise<
   if (kind === undefined) {
     return machine.fail(grubStatus.invalidCommand, "search: --file, --label or --fs-uuid expected");
   }
-  if (parsed.options.has("root-dev-only")) {
-    machine.refuse("search --root-dev-only: the device that GRUB was started from is not known");
-    return grubStatus.notImplemented;
-  }
-  return find(machine, kind, key, variable, hintsOf(machine, parsed), inputsOf(words));
+  const disk = parsed.options.has("root-dev-only") ? diskOf(machine.variables.text("root")) : null;
+  return find(machine, kind, key, variable, hintsOf(machine, parsed), inputsOf(words), disk);
 }
 
 /** `search.file`, `search.fs_label`, `search.fs_uuid`: NAME [VARIABLE [HINT…]] (commands/search.c). */
@@ -77,36 +74,61 @@ async function find(
   variable: string | null,
   hints: readonly Tainted[],
   inputs: Inputs,
+  /** The one whose volumes are looked at; null: all. */
+  disk: string | null = null,
 ): Promise<number> {
-  const give = (device: GrubDevice): number => {
-    if (variable === null) machine.print(` ${device.name}`);
-    else machine.assign(variable, device.name, inputs);
+  const cached = `${kind} ${disk ?? ""} ${key.text}`;
+  const give = (name: string): number => {
+    machine.globals.searches = new Map(machine.globals.searches).set(cached, name);
+    if (variable === null) machine.print(` ${name}`);
+    else machine.assign(variable, name, inputs);
     return grubStatus.none;
   };
+  // What the same search has found before is asked first, whatever the hints (commands/search.c, `cache`).
+  const before = machine.globals.searches.get(cached);
+  const known = before === undefined ? null : machine.device(before);
+  if (before !== undefined && known !== null && (await isSearched(machine, kind, key.text, before, known))) {
+    return give(before);
+  }
   const tried = new Set<string>();
-  for (const device of [...hints.flatMap(({ text }) => hintedDevices(machine, text)), ...machine.host.devices]) {
-    if (tried.has(device.name)) continue;
-    tried.add(device.name);
-    if (await isSearched(machine, kind, key.text, device)) return give(device);
+  const hinted = hints.flatMap(({ text }) => hintedDevices(machine, text));
+  for (const { name, device } of [...hinted, ...machine.devices]) {
+    if (tried.has(name) || (disk !== null && diskOf(name) !== disk)) continue;
+    tried.add(name);
+    if (await isSearched(machine, kind, key.text, name, device)) return give(name);
   }
   // Its files were looked at; its label and its UUID can be any.
-  if (kind !== "file" && machine.host.unknown !== null) return give(machine.host.unknown);
+  if (kind !== "file" && machine.host.unknown !== null) return give(machine.host.unknown.name);
   return machine.fail(grubStatus.fileNotFound, `search: no device with ${kind} ${quote(key.text)}`);
 }
 
-/** The device, or with a comma behind it the device and its partitions. */
-function hintedDevices(machine: Machine, hint: string): GrubDevice[] {
-  const name = hint.endsWith(",") ? hint.slice(0, -1) : hint;
-  const device = machine.host.device(name);
-  const partitions = hint.endsWith(",") ? machine.host.devices.filter((other) => other.name.startsWith(hint)) : [];
-  return device === null ? partitions : [device, ...partitions];
+/** The name of a device's disk. */
+function diskOf(device: string): string {
+  return device.split(",")[0] ?? "";
 }
 
-async function isSearched(machine: Machine, kind: SearchKind, key: string, device: GrubDevice): Promise<boolean> {
+/** The device, or with a comma behind it the device and its partitions. */
+function hintedDevices(machine: Machine, hint: string): { readonly name: string; readonly device: GrubDevice }[] {
+  const written = hint.endsWith(",") ? hint.slice(0, -1) : hint;
+  const device = machine.device(written);
+  // Those of a hinted disk are taken from the first on.
+  const partitions = hint.endsWith(",") ? machine.devices.filter(({ name }) => name.startsWith(hint)).toReversed() : [];
+  if (device === null) return partitions;
+  const known = machine.devices.find((other) => other.device === device)?.name ?? device.name;
+  return [{ name: known, device }, ...partitions];
+}
+
+async function isSearched(
+  machine: Machine,
+  kind: SearchKind,
+  key: string,
+  name: string,
+  device: GrubDevice,
+): Promise<boolean> {
   machine.budget.spend(1);
   if (kind === "fs-uuid") return device.fsUuid !== null && device.fsUuid.toLowerCase() === key.toLowerCase();
   if (kind === "label") return device.label === key;
-  const { found } = await machine.locate({ text: `(${device.name})${key}`, inputs: noInputs });
+  const { found } = await machine.locate({ text: `(${name})${key}`, inputs: noInputs });
   return found !== null && found.type === "file";
 }
 
@@ -127,21 +149,21 @@ export function probe(machine: Machine, { words }: CommandCall): number {
   const [word] = parsed.operands;
   if (word === undefined) return machine.fail(grubStatus.badArgument, "probe: a device expected");
   const { text } = word;
-  const device = machine.host.device(text.startsWith("(") && text.endsWith(")") ? text.slice(1, -1) : text);
-  if (device === null) return machine.fail(grubStatus.unknownDevice, `probe: no device ${quote(text)} is known`);
+  const name = text.startsWith("(") && text.endsWith(")") ? text.slice(1, -1) : text;
+  const device = machine.device(name);
+  if (device === null) return machine.fail(grubStatus.badDevice, `probe: no device ${unknownDevice(name)}`);
   if (parsed.options.has("driver")) {
     machine.refuse("probe --driver: there are no GRUB drivers here");
     return grubStatus.notImplemented;
   }
   const answer = probeAnswer(parsed, device);
   if (answer === undefined) return machine.fail(grubStatus.badArgument, "probe: what to tell of the device expected");
-  if (answer === null)
-    return machine.fail(grubStatus.notImplemented, `probe: (${device.name}) has none or it is not known`);
+  if (answer === null) return machine.fail(grubStatus.notImplemented, `probe: (${name}) has none or it is not known`);
   const variable = optionValue(parsed, "set");
   if (!isHarmlessText(answer)) {
     return machine.fail(
       grubStatus.notImplemented,
-      `probe: ${quote(answer)} of (${device.name}): text without white space and quotes expected`,
+      `probe: ${quote(answer)} of (${name}): text without white space and quotes expected`,
     );
   }
   if (variable === null) machine.print(answer);
@@ -171,6 +193,35 @@ const environmentOptions: readonly OptionDefinition[] = [
 export async function loadEnvironment(machine: Machine, { words }: CommandCall): Promise<number> {
   const parsed = parseArguments(words, environmentOptions);
   if (typeof parsed === "string") return machine.fail(grubStatus.badArgument, `load_env: ${parsed}`);
+  const block = await readBlock(machine, "load_env", parsed);
+  if (typeof block === "number") return block;
+  const { file, inputs } = block;
+  const saved = machine.globals.saved.get(fileKey(file)) ?? new Map();
+  const wanted = new Set(parsed.operands.map(({ text }) => text));
+  const isWanted = (name: string): boolean => wanted.size === 0 || wanted.has(name);
+  for (const { name, value, line } of block.variables) {
+    if (!isWanted(name) || saved.has(name)) continue;
+    machine.budget.spend(1);
+    const read = joinInputs(inputs, new Set([environmentInput(machine, file, name)]), machine.ambient);
+    machine.variables.set(name, value, read, { file, line });
+  }
+  // What save_env would have put into the block before.
+  for (const [name, value] of saved) {
+    if (value === null || !isWanted(name)) continue;
+    machine.budget.spend(1);
+    machine.assign(name, value.text, joinInputs(inputs, value.inputs));
+  }
+  return grubStatus.none;
+}
+
+interface ReadBlock {
+  readonly file: GrubFile;
+  readonly inputs: Inputs;
+  readonly variables: readonly EnvironmentLine[];
+}
+
+/** The environment block that a command means; a status where it cannot be read. */
+async function readBlock(machine: Machine, command: string, parsed: ParsedArguments): Promise<ReadBlock | number> {
   const prefix = machine.variables.get("prefix");
   const word = optionValue(parsed, "file") ?? {
     text: `${prefix?.text ?? ""}/grubenv`,
@@ -178,24 +229,18 @@ export async function loadEnvironment(machine: Machine, { words }: CommandCall):
   };
   const { use, device, found, inputs } = await machine.locate(word);
   if (device === null || found === null) {
-    return machine.fail(grubStatus.fileNotFound, `load_env: ${use.problem ?? "not found"}`);
+    return machine.fail(grubStatus.fileNotFound, `${command}: ${use.problem ?? "not found"}`);
   }
   const asked = await machine.ask(() => machine.readText(device, use, found, machine.limits.environmentBytesMax));
-  if ("error" in asked) return machine.fail(grubStatus.fileReadError, `load_env: ${asked.error}`);
+  if ("error" in asked) return machine.fail(grubStatus.fileReadError, `${command}: ${asked.error}`);
   const file = { device: device.name, path: found.path };
   machine.session.environments.set(fileKey(file), { file, bytes: asked.answer });
-  const wanted = new Set(parsed.operands.map(({ text }) => text));
   try {
-    for (const { name, value } of parseEnvironment(asked.answer)) {
-      if (wanted.size > 0 && !wanted.has(name)) continue;
-      machine.budget.spend(1);
-      machine.assign(name, value, joinInputs(inputs, new Set([environmentInput(machine, file, name)])));
-    }
+    return { file, inputs, variables: parseEnvironment(asked.answer) };
   } catch (error) {
     if (!(error instanceof FormatError)) throw error;
-    return machine.fail(grubStatus.badFileType, `load_env ${quote(use.written)}: ${error.detail}`);
+    return machine.fail(grubStatus.badFileType, `${command} ${quote(use.written)}: ${error.detail}`);
   }
-  return grubStatus.none;
 }
 
 function environmentInput(machine: Machine, file: EnvironmentInput["file"], variable: string): EnvironmentInput {
@@ -205,12 +250,54 @@ function environmentInput(machine: Machine, file: EnvironmentInput["file"], vari
   return known;
 }
 
-export function saveEnvironment(machine: Machine, { words }: CommandCall): number {
+/** `save_env [--file FILE] NAME…`: nothing is written, but what is loaded from the block later has the values. */
+export async function saveEnvironment(machine: Machine, { words }: CommandCall): Promise<number> {
   const parsed = parseArguments(words, environmentOptions);
   if (typeof parsed === "string") return machine.fail(grubStatus.badArgument, `save_env: ${parsed}`);
   if (parsed.operands.length === 0) return machine.fail(grubStatus.badArgument, "save_env: a variable expected");
+  const block = await readBlock(machine, "save_env", parsed);
+  if (typeof block === "number") return block;
+  const key = fileKey(block.file);
+  const values = new Map(machine.globals.saved.get(key) ?? []);
+  for (const { text } of parsed.operands) values.set(text, machine.variables.get(text));
+  machine.globals.saved = new Map(machine.globals.saved).set(key, values);
   const names = parsed.operands.map(({ text }) => text).join(" ");
   machine.note(`save_env ${names}: not carried out, nothing on a disk changes`);
+  return grubStatus.none;
+}
+
+const loopbackOptions: readonly OptionDefinition[] = [
+  { long: "delete", short: "d", value: "none" },
+  { long: "decompress", short: "D", value: "none" },
+];
+
+/** `loopback NAME FILE` and `loopback -d NAME` (disk/loopback.c): a file's filesystem becomes a device. */
+export async function loopback(machine: Machine, { words }: CommandCall): Promise<number> {
+  const parsed = parseArguments(words, loopbackOptions);
+  if (typeof parsed === "string") return machine.fail(grubStatus.badArgument, `loopback: ${parsed}`);
+  const [name, file] = parsed.operands;
+  if (name === undefined) return machine.fail(grubStatus.badArgument, "loopback: a name expected");
+  const { images } = machine.globals;
+  if (parsed.options.has("delete")) {
+    if (!images.has(name.text)) return machine.fail(grubStatus.badDevice, `loopback: no image ${quote(name.text)}`);
+    machine.globals.images = new Map([...images].filter(([known]) => known !== name.text));
+    return grubStatus.none;
+  }
+  if (file === undefined) return machine.fail(grubStatus.badArgument, "loopback: a file expected");
+  if (images.has(name.text)) {
+    return machine.fail(grubStatus.badArgument, `loopback: an image ${quote(name.text)} is open already`);
+  }
+  if (images.size >= machine.limits.imagesMax) {
+    machine.refuse(`loopback ${quote(name.text)}: at most ${machine.limits.imagesMax} images are opened`);
+    return grubStatus.outOfRange;
+  }
+  const { use, device, found } = await machine.locate(file);
+  if (device === null || found === null) {
+    return machine.fail(grubStatus.fileNotFound, `loopback: ${use.problem ?? "not found"}`);
+  }
+  const asked = await machine.ask(() => machine.host.openImage(device, use.writtenPath));
+  if ("error" in asked) return machine.fail(grubStatus.badDevice, `loopback: ${asked.error}`);
+  machine.globals.images = new Map([[name.text, asked.answer], ...images]);
   return grubStatus.none;
 }
 

@@ -1,8 +1,8 @@
 import { quote } from "../format-error.ts";
-import { inputsOf } from "./arguments.ts";
-import { joinInputs, noInputs, type Tainted } from "./inputs.ts";
+import type { Tainted } from "./inputs.ts";
 import { loaderCommandLine } from "./loader-command-line.ts";
-import type { CommandCall, Located, Machine } from "./machine.ts";
+import type { CommandCall, LoadSources, Located, Machine } from "./machine.ts";
+import type { GrubInitrd, GrubProtocol } from "./menu.ts";
 import { grubStatus } from "./status.ts";
 
 /** What a byte that is no UTF-8 was read as. */
@@ -23,44 +23,115 @@ async function locateFile(machine: Machine, word: Tainted): Promise<Located> {
   return { ...located, use: { ...located.use, path: null, problem } };
 }
 
-/** `linux FILE OPTION…`, `linux16`, `linuxefi`: a second one replaces the first and its initrds. */
-export async function linux(machine: Machine, call: CommandCall): Promise<number> {
-  const { name, words } = call;
+function sourcesOf(machine: Machine, call: CommandCall, located: readonly Located[]): LoadSources {
+  const { inputs, variables } = machine.sourcesOf(call, ...located.map((each) => each.inputs));
+  return { inputs, variables: [...located.flatMap((each) => each.variables), ...variables] };
+}
+
+function joinSources(first: LoadSources, second: LoadSources): LoadSources {
+  return {
+    inputs: second.inputs.size === 0 ? first.inputs : new Set([...first.inputs, ...second.inputs]),
+    variables: [...first.variables, ...second.variables],
+  };
+}
+
+/** Sets the kernel; what another one had loaded is gone with it. */
+async function loadKernel(
+  machine: Machine,
+  call: CommandCall,
+  protocol: GrubProtocol,
+  words: readonly Tainted[],
+): Promise<number> {
   const [file, ...options] = words;
-  if (file === undefined) return machine.fail(grubStatus.badArgument, `${name}: a file expected`);
-  if (!machine.entry) machine.report(`${name} ${quote(file.text)}: a kernel outside a menu entry is not offered`);
+  if (file === undefined) return machine.fail(grubStatus.badArgument, `${call.name}: a file expected`);
   if (!isWhole(machine, call)) return grubStatus.badArgument;
-  const { use, inputs } = await locateFile(machine, file);
-  const { load } = machine;
-  load.kernel = use;
-  load.options = loaderCommandLine(options.map(({ text }) => text));
-  load.kernelInputs = joinInputs(inputs, inputsOf(words));
-  load.initrds = [];
-  load.initrdInputs = noInputs;
-  return use.problem === null ? grubStatus.none : grubStatus.fileNotFound;
+  const located = await locateFile(machine, file);
+  machine.unload();
+  machine.lastLoad = call.place;
+  Object.assign(machine.load, {
+    protocol,
+    kernel: located.use,
+    options: loaderCommandLine(options.map(({ text }) => text)),
+    kernelSources: sourcesOf(machine, call, [located]),
+  });
+  if (located.use.problem === null) return grubStatus.none;
+  if (!machine.entry) machine.report(`${call.name}: ${located.use.problem}`);
+  return grubStatus.fileNotFound;
+}
+
+/** `linux FILE OPTION…`, `linux16`, `linuxefi`: a second one replaces the first and its initrds. */
+export function linux(machine: Machine, call: CommandCall): Promise<number> {
+  return loadKernel(machine, call, "linux", call.words);
 }
 
 /** `initrd FILE…`, `initrd16`, `initrdefi`: the files are laid behind one another; a second command replaces the first. */
 export async function initrd(machine: Machine, call: CommandCall): Promise<number> {
   const { name, words } = call;
+  const { load } = machine;
   if (words.length === 0) {
-    machine.load.initrdInputs = joinInputs(machine.load.initrdInputs, machine.ambient);
+    load.initrdSources = joinSources(load.initrdSources, machine.sourcesOf(call));
     return machine.fail(grubStatus.badArgument, `${name}: a file expected`);
   }
-  if (machine.load.kernel === null) {
+  if (load.kernel === null || load.protocol !== "linux") {
     return machine.fail(grubStatus.badArgument, `${name}: stands before the kernel, so GRUB does not load it`);
   }
   if (!isWhole(machine, call)) return grubStatus.badArgument;
-  const wrapped = words.find(({ text }) => text.startsWith("newc:"));
-  if (wrapped !== undefined) {
-    machine.refuse(`${name} ${quote(wrapped.text)}: a file wrapped into an archive is not taken`);
-    return grubStatus.notImplemented;
+  const initrds: GrubInitrd[] = [];
+  const all: Located[] = [];
+  for (const word of words) {
+    const { file, archivePath } = wrapped(word);
+    if (archivePath !== null && !isMemberPath(archivePath)) {
+      machine.refuse(`${name} ${quote(word.text)}: a path without "." and ".." expected in the archive`);
+      return grubStatus.badArgument;
+    }
+    const located = await locateFile(machine, file);
+    initrds.push({ ...located.use, archivePath });
+    all.push(located);
   }
-  const located = [];
-  for (const word of words) located.push(await locateFile(machine, word));
-  machine.load.initrds = located.map(({ use }) => use);
-  machine.load.initrdInputs = joinInputs(...located.map(({ inputs }) => inputs));
-  return located.every(({ use }) => use.problem === null) ? grubStatus.none : grubStatus.fileNotFound;
+  load.initrds = initrds;
+  load.initrdSources = sourcesOf(machine, call, all);
+  return initrds.every(({ problem }) => problem === null) ? grubStatus.none : grubStatus.fileNotFound;
+}
+
+/** `newc:PATH:FILE` (loader/linux.c, `grub_initrd_init`): slashes before the path are dropped. */
+function wrapped(word: Tainted): { readonly file: Tainted; readonly archivePath: string | null } {
+  const match = /^newc:\/*([^:]*):(.*)$/s.exec(word.text);
+  if (match === null) return { file: word, archivePath: null };
+  const parts = (match[1] ?? "").split("/").filter((part) => part !== "");
+  return { file: { text: match[2] ?? "", inputs: word.inputs }, archivePath: `/${parts.join("/")}` };
+}
+
+function isMemberPath(path: string): boolean {
+  return path !== "/" && path.split("/").every((part) => part !== "." && part !== "..");
+}
+
+/** `multiboot [--quirk-…]… FILE WORD…` and `multiboot2 FILE WORD…` (loader/multiboot.c). */
+export function multiboot(machine: Machine, call: CommandCall): Promise<number> {
+  machine.unload();
+  const isFirst = call.name === "multiboot";
+  const isQuirk = (word: Tainted): boolean =>
+    word.text === "--quirk-bad-kludge" || word.text === "--quirk-modules-after-kernel";
+  const start = isFirst ? call.words.findIndex((word) => !isQuirk(word)) : 0;
+  const words = start < 0 ? [] : call.words.slice(start);
+  return loadKernel(machine, call, isFirst ? "multiboot" : "multiboot2", words);
+}
+
+/** `module [--nounzip] FILE WORD…` behind `multiboot`, `module2` behind `multiboot2`; each adds one. */
+export async function multibootModule(machine: Machine, call: CommandCall): Promise<number> {
+  const words = call.words[0]?.text === "--nounzip" ? call.words.slice(1) : call.words;
+  const [file, ...options] = words;
+  if (file === undefined) return machine.fail(grubStatus.badArgument, `${call.name}: a file expected`);
+  const { load } = machine;
+  if (load.kernel === null || load.protocol !== (call.name === "module2" ? "multiboot2" : "multiboot")) {
+    const kernel = call.name === "module2" ? "multiboot2" : "multiboot";
+    return machine.fail(grubStatus.badArgument, `${call.name}: stands before ${kernel}, so GRUB does not load it`);
+  }
+  if (!isWhole(machine, call)) return grubStatus.badArgument;
+  const located = await locateFile(machine, file);
+  const module = { use: located.use, options: loaderCommandLine(options.map(({ text }) => text)) };
+  load.modules = [...load.modules, module];
+  load.initrdSources = joinSources(load.initrdSources, sourcesOf(machine, call, [located]));
+  return located.use.problem === null ? grubStatus.none : grubStatus.fileNotFound;
 }
 
 /** `devicetree [FILE]`; without a file the tree is taken away again. */
@@ -70,13 +141,15 @@ export async function devicetree(machine: Machine, call: CommandCall): Promise<n
   if (!isWhole(machine, call)) return grubStatus.badArgument;
   const located = file === undefined ? null : await locateFile(machine, file);
   machine.load.devicetree = located?.use ?? null;
-  machine.load.devicetreeInputs = located?.inputs ?? machine.ambient;
+  machine.load.devicetreeSources = sourcesOf(machine, call, located === null ? [] : [located]);
   return (located?.use.problem ?? null) === null ? grubStatus.none : grubStatus.fileNotFound;
 }
 
 /** `boot`: what stands behind it is not run. */
 export function boot(machine: Machine): number {
-  if (machine.load.kernel === null) return machine.fail(grubStatus.badArgument, "boot: no kernel is loaded");
+  const { kernel } = machine.load;
+  if (kernel === null || kernel.problem !== null) return machine.fail(grubStatus.noKernel, "boot: no kernel is loaded");
+  machine.booted = true;
   machine.stopped = true;
   return grubStatus.none;
 }

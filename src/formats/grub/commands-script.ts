@@ -1,9 +1,9 @@
 import { FormatError, quote } from "../format-error.ts";
 import { inputsOf, type OptionDefinition, optionValue, parseArguments } from "./arguments.ts";
-import type { SourceText } from "./ast.ts";
+import type { GrubFile, SourceText } from "./ast.ts";
 import { type Inputs, joinInputs, type Tainted } from "./inputs.ts";
 import { textLines } from "./lex.ts";
-import type { CommandCall, Machine } from "./machine.ts";
+import type { CommandCall, Machine, MenuDraft } from "./machine.ts";
 import { leadingNumber } from "./number.ts";
 import { compileRegularExpression } from "./regular-expression.ts";
 import { grubStatus } from "./status.ts";
@@ -80,10 +80,10 @@ function wholeNumber(word: Tainted | undefined): number | null {
 }
 
 /** `eval WORD…`: the words are joined by spaces and run as a script. */
-export function evaluateText(machine: Machine, { words, place }: CommandCall): Promise<number> {
+export function evaluateText(machine: Machine, { words, place, variables }: CommandCall): Promise<number> {
   const text = words.map((word) => word.text).join(" ");
   const source: SourceText = { file: place.file, lines: textLines(text, place.line) };
-  return machine.within(inputsOf(words), () => machine.runText(source, false));
+  return machine.within(inputsOf(words), () => machine.around(variables, () => machine.runText(source, false)));
 }
 
 /** `echo [-n] [-e] WORD…` (commands/echo.c). */
@@ -115,8 +115,10 @@ const echoEscapes: ReadonlyMap<string, string> = new Map([
 export async function test(machine: Machine, { words }: CommandCall): Promise<number> {
   const value = await evaluateTest(words, {
     async file(path) {
-      const { found } = await machine.locate(path);
-      return found === null ? null : { directory: found.type === "directory", size: found.size };
+      const { device, use } = await machine.locate(path);
+      if (device === null || !use.writtenPath.startsWith("/")) return null;
+      const asked = await machine.ask(() => machine.host.entry(device, use.writtenPath));
+      return "error" in asked ? null : asked.answer;
     },
     unanswered: (reason) => machine.report(`test ${reason}`),
   });
@@ -174,9 +176,18 @@ export async function configFile(machine: Machine, { words }: CommandCall): Prom
   const [file] = words;
   if (file === undefined || words.length > 1)
     return machine.fail(grubStatus.badArgument, "configfile: one file expected");
+  await inContextOfItsOwn(machine, (open) => machine.runConfig(file, "configfile", open));
+  return grubStatus.none;
+}
+
+/** Runs a file in a new context, which `open` begins; the menu that it makes is shown at once. */
+export async function inContextOfItsOwn(
+  machine: Machine,
+  run: (open: (config: GrubFile) => void) => Promise<void>,
+): Promise<void> {
   const { variables, menu } = machine;
-  const draft = { config: machine.place.file, items: [] };
-  await machine.runConfig(file, "configfile", (config) => {
+  const draft: MenuDraft = { config: machine.place.file, items: [] };
+  await run((config) => {
     draft.config = config;
     machine.variables = variables.exported();
     machine.menu = draft;
@@ -188,7 +199,47 @@ export async function configFile(machine: Machine, { words }: CommandCall): Prom
     machine.variables = variables;
     machine.menu = menu;
   }
+}
+
+const barred = "GRUB runs no command of an entry in a menu that an extractor shows";
+
+/**
+ * `extract_entries_source FILE` and `extract_entries_configfile FILE` (commands/configfile.c): of a file's commands only those run
+ * that make entries. The first adds these to the menu at hand; variables are those of a copy of the context. The second
+ * shows them as a menu of their own, in which no command runs, so that none of its entries boots.
+ */
+export async function extractEntries(machine: Machine, { name, words }: CommandCall): Promise<number> {
+  const [file] = words;
+  if (file === undefined || words.length > 1) return machine.fail(grubStatus.badArgument, `${name}: one file expected`);
+  await extractFrom(machine, name, (open) => machine.runConfig(file, name, open));
   return grubStatus.none;
+}
+
+/** `name` says by its ending where the entries go: `…source` or `…configfile`. */
+export async function extractFrom(
+  machine: Machine,
+  name: string,
+  run: (open: (config: GrubFile) => void) => Promise<void>,
+): Promise<void> {
+  if (name.endsWith("configfile")) {
+    await inContextOfItsOwn(machine, (open) => machine.extracting(() => run(open)));
+    if (machine.shown && machine.menu !== null) {
+      machine.menu.items.splice(0, Infinity, ...machine.menu.items.map((item) => ({ ...item, barred })));
+    }
+    return;
+  }
+  const { variables, menu } = machine;
+  const draft: MenuDraft = { config: machine.place.file, items: [] };
+  await machine.extracting(() =>
+    run(() => {
+      machine.variables = variables.copy();
+      machine.menu = draft;
+    }),
+  );
+  machine.variables = variables;
+  machine.menu = menu;
+  if (menu !== null) menu.items.push(...draft.items);
+  else if (draft.items.length > 0) machine.fail(grubStatus.menu, `${name} inside an entry that is no sub-menu`);
 }
 
 /** `normal [FILE]`: the file's entries join the menu at hand, which is then shown; GRUB does not come back from it. */
@@ -228,14 +279,8 @@ export function menuEntry(machine: Machine, { name, words, block, place }: Comma
     text === null ? (block?.source() ?? null) : { file: place.file, lines: textLines(text.text, place.line) };
   if (body === null) return machine.fail(grubStatus.badArgument, `${name}: no commands in braces`);
   if (title === undefined) return machine.fail(grubStatus.menu, `${name}: the title is missing`);
-  if (machine.menu === null) return machine.fail(grubStatus.menu, `${name} inside an entry that is no sub-menu`);
-  if (machine.session.entries >= machine.limits.entriesMax) {
-    machine.refuse(`${name} ${quote(title.text)}: at most ${machine.limits.entriesMax} entries are taken`);
-    return grubStatus.outOfRange;
-  }
-  machine.session.entries++;
   const users = parsed.options.get("users")?.at(-1) ?? null;
-  machine.menu.items.push({
+  return machine.addItem(name, {
     title,
     id: optionValue(parsed, "id"),
     parameters: parsed.operands,
@@ -247,6 +292,6 @@ export function menuEntry(machine: Machine, { name, words, block, place }: Comma
     place,
     inputs: inputsOf(words),
     ambient: machine.ambient,
+    bls: null,
   });
-  return grubStatus.none;
 }

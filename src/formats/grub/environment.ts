@@ -10,6 +10,11 @@ export interface EnvironmentVariable {
   readonly value: string;
 }
 
+/** A variable with the line that it stands in, which counts from 1. */
+export interface EnvironmentLine extends EnvironmentVariable {
+  readonly line: number;
+}
+
 export const environmentSignature = "# GRUB Environment Block\n";
 
 const newline = 0x0a;
@@ -25,13 +30,18 @@ const blockBytesMin = environmentSignature.length + 1;
  *
  * @throws {FormatError} the signature is missing.
  */
-export function parseEnvironment(bytes: Uint8Array): EnvironmentVariable[] {
+export function parseEnvironment(bytes: Uint8Array): EnvironmentLine[] {
   checkSignature(bytes);
-  const variables: EnvironmentVariable[] = [];
+  const variables: EnvironmentLine[] = [];
+  let line = 2;
   let at = environmentSignature.length;
+  const goOn = (next: number): void => {
+    for (; at < Math.min(next, bytes.length); at++) line += Number(bytes[at] === newline);
+    at = next;
+  };
   while (at < bytes.length) {
     if (bytes[at] === hash) {
-      at = lineEnd(bytes, at) + 1;
+      goOn(lineEnd(bytes, at) + 1);
       continue;
     }
     const equalsAt = bytes.indexOf(equals, at);
@@ -41,8 +51,9 @@ export function parseEnvironment(bytes: Uint8Array): EnvironmentVariable[] {
     variables.push({
       name: decode(bytes.subarray(at, equalsAt)),
       value: unescapeValue(bytes.subarray(equalsAt + 1, end)),
+      line,
     });
-    at = end + 1;
+    goOn(end + 1);
   }
   return variables;
 }
@@ -56,7 +67,7 @@ export function updateEnvironment(
   bytes: Uint8Array,
   changes: readonly { readonly name: string; readonly value: string | null }[],
 ): Uint8Array {
-  let variables = parseEnvironment(bytes);
+  let variables: readonly EnvironmentVariable[] = parseEnvironment(bytes);
   for (const { name, value } of changes) {
     if (name === "" || /[=\n\\#\0]/.test(name)) {
       throw new FormatError("grubenv", `the name ${JSON.stringify(name)} cannot stand in an environment block`);

@@ -10,8 +10,10 @@ import {
   escapePathName,
   type GrubConfig,
   type GrubEntry,
+  type GrubLoad,
   type GrubMenu,
   type GrubOutcome,
+  type UsedVariable,
 } from "./menu.ts";
 import { leadingNumber } from "./number.ts";
 import { Budget, BudgetError, type GrubMessage, LimitError } from "./problem.ts";
@@ -58,7 +60,6 @@ const features = [
  * | `prefix`, `cmdpath` | `(device)` with the directory of the configuration |
  * | `grub_platform`, `grub_cpu` | as the host says |
  * | `feature_…` | `y`, all that GRUB 2.06 has |
- * | `menuentry_id_option` | `--id`: GRUB leaves this to the configuration, parts of one (custom.cfg) count on it |
  * | `color_normal`, `color_highlight`, `pager` | GRUB's own defaults |
  * | `config_file`, `config_directory` | while a file is run, that file |
  *
@@ -73,10 +74,11 @@ function setPlatformVariables(machine: Machine, config: GrubFile): void {
     ["grub_platform", machine.host.platform],
     ["grub_cpu", machine.host.cpu],
     ...features.map((feature) => [`feature_${feature}`, "y"] as const),
-    ["menuentry_id_option", "--id"],
     ["color_normal", "light-gray/black"],
     ["color_highlight", "black/light-gray"],
     ["pager", ""],
+    // openSUSE's, which hands it down to the menus of snapshots.
+    ["btrfs_subvol", ""],
   ];
   for (const [name, value] of values) {
     machine.variables.set(name, value);
@@ -112,6 +114,8 @@ export async function evaluateGrubConfig(
     textBytes: 0,
     environmentInputs: new Map(),
     environments: new Map(),
+    hashedBytes: 0,
+    usesBls: false,
   };
   const draft: MenuDraft = { config, items: [] };
   const budget = new Budget("the configuration", session.limits.stepsMax);
@@ -124,7 +128,13 @@ export async function evaluateGrubConfig(
   const shown = machine.menu;
   const status = machine.variables.text("?");
   const place = { numbers: "", titles: [], ids: [], depth: 0, openMenus: [] };
-  const menu = shown === null || shown.items.length === 0 ? null : await finishMenu(machine, shown, place, whole);
+  const isMenu = shown !== null && (shown.items.length > 0 || machine.booted);
+  const { kernel } = machine.load;
+  if (!isMenu && kernel !== null) {
+    const text = `the kernel ${quote(kernel.written)} is not booted: there is no menu, so GRUB opens its command line`;
+    machine.report(text, machine.lastLoad);
+  }
+  const menu = isMenu ? await finishMenu(machine, shown, place, whole) : null;
   return {
     menu,
     problems: machine.problems,
@@ -169,15 +179,54 @@ async function finishMenu(machine: Machine, draft: MenuDraft, place: MenuPlace, 
   const timeout = machine.variables.get("timeout");
   const seconds = timeout === null ? null : (leadingNumber(timeout.text)?.value ?? null);
   const style = machine.variables.text("timeout_style");
+  // A kernel booted inside an entry is that entry's.
+  const direct = machine.booted && !machine.entry ? directEntry(machine, draft) : null;
   return {
     config: draft.config,
     entries,
+    direct,
+    choice: machine.session.usesBls ? "blscfg" : "grub",
     default: machine.variables.get("default"),
     fallback: machine.variables.get("fallback"),
     timeoutSeconds: seconds,
     // Without a timeout GRUB shows its menu whatever the style (`run_menu`).
     timeoutStyle: seconds !== null && (style === "countdown" || style === "hidden") ? style : "menu",
   };
+}
+
+/** What `boot` outside of every entry starts: GRUB never gets to a menu. */
+function directEntry(machine: Machine, draft: MenuDraft): GrubEntry | null {
+  const load = finishedLoad(machine, []);
+  if (load === null) return null;
+  const { kernelSources, initrdSources, devicetreeSources } = machine.load;
+  return {
+    number: "boot",
+    title: load.kernel.writtenPath,
+    id: null,
+    submenu: [],
+    paths: [],
+    classes: [],
+    hotkey: null,
+    place: machine.lastLoad ?? { file: draft.config, line: 1 },
+    outcome: { kind: "boot", load },
+    problems: [],
+    inputs: [
+      ...joinInputs(machine.session.limitInputs, kernelSources.inputs, initrdSources.inputs, devicetreeSources.inputs),
+    ],
+    configs: [...machine.configs.values()],
+    bls: null,
+  };
+}
+
+/** Null where no kernel is loaded; each variable stands once, as it was used last. */
+function finishedLoad(machine: Machine, around: readonly UsedVariable[]): GrubLoad | null {
+  const { protocol, kernel, options, initrds, modules, devicetree } = machine.load;
+  if (kernel === null) return null;
+  const { kernelSources, initrdSources, devicetreeSources } = machine.load;
+  const sources = [around, kernelSources.variables, initrdSources.variables, devicetreeSources.variables];
+  const variables = new Map(sources.flat().map((variable) => [variable.name, variable]));
+  const kept = [...variables.values()].slice(0, machine.limits.entryVariablesMax);
+  return { protocol, kernel, options, initrds, modules, devicetree, variables: kept };
 }
 
 async function finishEntry(
@@ -197,7 +246,7 @@ async function finishEntry(
     if (item.submenu) machine.variables = outer.variables.exported();
     setEntryVariables(machine, outer, item.id ?? item.title);
     machine.parameters = item.parameters;
-    const password = passwordNeeded(machine, item);
+    const password = item.barred ?? passwordNeeded(machine, item);
     if (password === null) await machine.within(item.ambient, () => machine.runText(item.body, false));
     else machine.refusal = { ...item.place, text: password };
   });
@@ -211,7 +260,9 @@ async function finishEntry(
   const outcome = await finishOutcome(machine, item, inner, whole);
   const path = (names: readonly string[]): string => names.map(escapePathName).join(">");
   const { load } = machine;
-  const used = outcome.kind === "boot" ? [load.kernelInputs, load.initrdInputs, load.devicetreeInputs] : [];
+  const sources = [load.kernelSources, load.initrdSources, load.devicetreeSources];
+  const used = outcome.kind === "boot" ? sources.map(({ inputs }) => inputs) : [];
+  const configs = [...machine.configs.values()];
   return {
     number: `${place.numbers}${index}`,
     title: item.title.text,
@@ -224,7 +275,8 @@ async function finishEntry(
     outcome,
     problems: machine.problems,
     inputs: [...joinInputs(item.inputs, item.ambient, machine.session.limitInputs, ...used)],
-    configs: [...machine.configs.values()],
+    configs: item.bls === null ? configs : [item.bls.config, ...configs],
+    bls: item.bls?.identity ?? null,
   };
 }
 
@@ -260,8 +312,8 @@ async function finishOutcome(machine: Machine, item: MenuItem, inner: MenuPlace,
     const place = machine.shown ? { ...inner, numbers: "", titles: [], ids: [] } : inner;
     return { kind: "menu", menu: await finishMenu(machine, menu, place, whole), own: machine.shown };
   }
-  const { kernel, options, initrds, devicetree } = load;
-  if (kernel !== null) return { kind: "boot", load: { kernel, options, initrds, devicetree } };
+  const finished = finishedLoad(machine, item.bls?.variables ?? []);
+  if (finished !== null) return { kind: "boot", load: finished };
   const last = machine.problems.at(-1);
   const because = last === undefined ? "" : ` (${last.text})`;
   return refuse(`${item.submenu ? "the sub-menu holds no entry" : "loads no kernel"}${because}`);

@@ -27,6 +27,12 @@ export interface GrubLimits {
   /** Entries and sub-menus of one evaluation. */
   readonly entriesMax: number;
   readonly variablesMax: number;
+  /** Images that `loopback` has open at a time. */
+  readonly imagesMax: number;
+  /** Variables kept with an entry, for people. */
+  readonly entryVariablesMax: number;
+  /** What hash commands read in one evaluation, bytes. */
+  readonly hashedBytesMax: number;
   /** One variable's value, characters. */
   readonly valueCharactersMax: number;
   /** All values together, characters. */
@@ -56,6 +62,9 @@ export const defaultGrubLimits: GrubLimits = {
   menuDepthMax: 16,
   entriesMax: 1000,
   variablesMax: 1000,
+  imagesMax: 32,
+  entryVariablesMax: 64,
+  hashedBytesMax: 64 << 20,
   valueCharactersMax: 32 << 10,
   allValuesCharactersMax: 1 << 20,
   wordsMax: 4096,

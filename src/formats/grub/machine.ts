@@ -11,17 +11,26 @@ import {
   type StatementNode,
   type WordNode,
 } from "./ast.ts";
+import type { BlsFragment } from "./bls-fragment.ts";
 import { expandWords } from "./expand.ts";
 import { isHarmlessText } from "./harmless-text.ts";
 import type { GrubDevice, GrubFound, GrubHost } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
 import { configLines, LineReader } from "./lex.ts";
 import { charactersPerStep, type GrubLimits, lookupSteps } from "./limits.ts";
-import type { GrubConfig, GrubFileUse } from "./menu.ts";
+import type {
+  GrubBlsIdentity,
+  GrubConfig,
+  GrubFileUse,
+  GrubInitrd,
+  GrubModule,
+  GrubProtocol,
+  UsedVariable,
+} from "./menu.ts";
 import { parseUnit } from "./parse.ts";
 import { type Budget, BudgetError, type GrubMessage, LimitError } from "./problem.ts";
 import { grubStatus } from "./status.ts";
-import { Variables } from "./variables.ts";
+import { Variables, type VariableValue } from "./variables.ts";
 
 const newline = 0x0a;
 
@@ -42,6 +51,18 @@ export interface MenuItem {
   readonly inputs: Inputs;
   /** Of the text that the entry stands in. */
   readonly ambient: Inputs;
+  /** Why GRUB cannot run its commands; null for all but the entries of a menu that an extractor shows. */
+  readonly barred: string | null;
+  /** Of an entry that `blscfg` made. */
+  readonly bls: BlsItem | null;
+}
+
+/** What `blscfg` knows of an entry beside its commands. */
+export interface BlsItem {
+  readonly identity: GrubBlsIdentity;
+  readonly config: GrubConfig;
+  /** Variables that were put into its commands. */
+  readonly variables: readonly UsedVariable[];
 }
 
 /** A function and the unsigned inputs of the text that defined it. */
@@ -55,15 +76,40 @@ export interface MenuDraft {
   readonly items: MenuItem[];
 }
 
-/** What `linux`, `initrd` and `devicetree` have set up so far. */
+/** What stands behind one part of a load: the unsigned values and the variables that its words were made from. */
+export interface LoadSources {
+  readonly inputs: Inputs;
+  readonly variables: readonly UsedVariable[];
+}
+
+const noSources: LoadSources = { inputs: noInputs, variables: [] };
+
+/** What `linux`, `initrd`, `multiboot`, `module` and `devicetree` have set up so far. */
 export interface LoadDraft {
+  protocol: GrubProtocol;
   kernel: GrubFileUse | null;
   options: string;
-  initrds: readonly GrubFileUse[];
+  initrds: readonly GrubInitrd[];
+  modules: readonly GrubModule[];
   devicetree: GrubFileUse | null;
-  kernelInputs: Inputs;
-  initrdInputs: Inputs;
-  devicetreeInputs: Inputs;
+  kernelSources: LoadSources;
+  /** Of the initrds or the modules. */
+  initrdSources: LoadSources;
+  devicetreeSources: LoadSources;
+}
+
+function emptyLoad(): LoadDraft {
+  return {
+    protocol: "linux",
+    kernel: null,
+    options: "",
+    initrds: [],
+    modules: [],
+    devicetree: null,
+    kernelSources: noSources,
+    initrdSources: noSources,
+    devicetreeSources: noSources,
+  };
 }
 
 export interface CommandCall {
@@ -72,6 +118,8 @@ export interface CommandCall {
   readonly words: readonly Tainted[];
   readonly block: BlockNode | null;
   readonly place: GrubPlace;
+  /** Variables that the words were made from. */
+  readonly variables: readonly UsedVariable[];
 }
 
 /** Returns the command's status, {@link grubStatus}. */
@@ -81,6 +129,8 @@ export interface GrubCommand {
   readonly names: readonly string[];
   /** A `{ … }` behind the command is its own and not a word. */
   readonly block?: true;
+  /** Runs where only entries are taken from a configuration (`GRUB_COMMAND_FLAG_EXTRACTOR`). */
+  readonly extractor?: true;
   readonly run: CommandRun;
 }
 
@@ -105,6 +155,28 @@ export interface Session {
   readonly environmentInputs: Map<string, EnvironmentInput>;
   /** The environment blocks that were loaded, by {@link fileKey}. */
   readonly environments: Map<string, GrubConfig>;
+  /** Bytes that hash commands have read. */
+  hashedBytes: number;
+  /** Whether `blscfg` was carried out: then the loader is one that has it, and chooses as that one does. */
+  usesBls: boolean;
+}
+
+/** Variables that `save_env` would have written, by {@link fileKey} of the block; null: taken out of it. */
+export type SavedVariables = ReadonlyMap<string, VariableValue | null>;
+
+/** What GRUB keeps outside of its contexts: an entry begins with a copy. */
+interface GlobalState {
+  /** Images by the name that `loopback` gave them, the newest first. */
+  images: ReadonlyMap<string, GrubDevice>;
+  /** Entry files that `blscfg` has read, in its order. */
+  fragments: readonly BlsFragment[];
+  /** Names of fragments that are in a menu. */
+  shownFragments: ReadonlySet<string>;
+  saved: ReadonlyMap<string, SavedVariables>;
+  /** The device that each search has found, by its kind and key. */
+  searches: ReadonlyMap<string, string>;
+  /** What `legacy_kernel` has recognised. */
+  legacyKernel: "linux" | "multiboot" | null;
 }
 
 /** A file that a script names, looked up. */
@@ -114,6 +186,18 @@ export interface Located {
   readonly found: GrubFound | null;
   /** Of the path's text, and of `$root` where the path names no device. */
   readonly inputs: Inputs;
+  /** `root` where the path names no device. */
+  readonly variables: readonly UsedVariable[];
+}
+
+export function usedVariable(name: string, { text, place }: VariableValue): UsedVariable {
+  return { name, value: text, place };
+}
+
+/** How a device that is not there is told; encrypted ones are not opened. */
+export function unknownDevice(name: string): string {
+  const encrypted = /^crypto(?:uuid\/|[0-9])/.test(name);
+  return `"${name}" is known${encrypted ? ": encrypted volumes are not opened" : ""}`;
 }
 
 /**
@@ -135,26 +219,27 @@ export class Machine {
   /** Null inside an entry that is no sub-menu. */
   menu: MenuDraft | null;
   parameters: readonly Tainted[] | null = null;
-  readonly load: LoadDraft = {
-    kernel: null,
-    options: "",
-    initrds: [],
-    devicetree: null,
-    kernelInputs: noInputs,
-    initrdInputs: noInputs,
-    devicetreeInputs: noInputs,
-  };
+  readonly load: LoadDraft;
+  readonly globals: GlobalState;
   /** Whether a statement that cannot be carried out costs an entry. */
   readonly entry: boolean;
   /** The first reason why the entry is not offered. */
   refusal: GrubMessage | null = null;
   /** Nothing further is run: a kernel is booted or another menu is shown. */
   stopped = false;
+  /** `boot` has started a kernel. */
+  booted = false;
+  /** Where the kernel at hand was loaded. */
+  lastLoad: GrubPlace | undefined;
   /** `configfile` or `normal` has shown a menu: {@link menu} is that one, {@link variables} are its context's. */
   shown = false;
   place: GrubPlace;
   /** What text that is itself made of unsigned values is being run. */
   #ambient: Inputs = noInputs;
+  /** Variables of the commands that a function or an evaluated text is run by. */
+  #around: readonly UsedVariable[] = [];
+  /** Extractors around what is run. */
+  #extractors = 0;
   #depth = 0;
   #activeLoops = 0;
   #activeBreaks = 0;
@@ -177,6 +262,17 @@ export class Machine {
     this.functions = new Map(around?.machine.functions ?? []);
     this.configs = new Map(around?.machine.configs ?? []);
     this.openMenus = around?.openMenus ?? [];
+    this.load = { ...(around?.machine.load ?? emptyLoad()) };
+    this.globals = {
+      ...(around?.machine.globals ?? {
+        images: new Map(),
+        fragments: [],
+        shownFragments: new Set(),
+        saved: new Map(),
+        searches: new Map(),
+        legacyKernel: null,
+      }),
+    };
   }
 
   get host(): GrubHost {
@@ -192,7 +288,53 @@ export class Machine {
 
   /** Sets a variable; what shaped the value is kept with it. */
   assign(name: string, value: string, inputs: Inputs = noInputs): void {
-    this.variables.set(name, value, joinInputs(inputs, this.#ambient));
+    this.variables.set(name, value, joinInputs(inputs, this.#ambient), this.place);
+  }
+
+  /** The device that a name means: an image that `loopback` has opened, or one of the host's. */
+  device(name: string): GrubDevice | null {
+    return this.globals.images.get(name) ?? this.host.device(name);
+  }
+
+  /** All devices with their names in scripts, in GRUB's order: drivers that were loaded later come first. */
+  get devices(): readonly { readonly name: string; readonly device: GrubDevice }[] {
+    const images = [...this.globals.images].map(([name, device]) => ({ name, device }));
+    return [...images, ...this.host.devices.map((device) => ({ name: device.name, device }))];
+  }
+
+  /** What a command's words and the calls around it were made from. */
+  sourcesOf(call: CommandCall, ...inputs: readonly Inputs[]): LoadSources {
+    const all = [...this.#around, ...call.variables];
+    return { inputs: joinInputs(...inputs, ...call.words.map((word) => word.inputs), this.#ambient), variables: all };
+  }
+
+  /** Forgets the kernel that is loaded (`grub_loader_unset`). */
+  unload(): void {
+    Object.assign(this.load, emptyLoad(), {
+      devicetree: this.load.devicetree,
+      devicetreeSources: this.load.devicetreeSources,
+    });
+  }
+
+  /** Runs `work` with further variables around it, which are those of what it loads, too. */
+  async around<Result>(variables: readonly UsedVariable[], work: () => Promise<Result>): Promise<Result> {
+    const before = this.#around;
+    this.#around = [...before, ...variables].slice(0, this.limits.entryVariablesMax);
+    try {
+      return await work();
+    } finally {
+      this.#around = before;
+    }
+  }
+
+  /** Runs `work` where only entries are taken: commands that make none are not run. */
+  async extracting<Result>(work: () => Promise<Result>): Promise<Result> {
+    this.#extractors++;
+    try {
+      return await work();
+    } finally {
+      this.#extractors--;
+    }
   }
 
   report(text: string, place: GrubPlace = this.place): void {
@@ -278,6 +420,18 @@ export class Machine {
     }
   }
 
+  /** Adds an entry to the menu at hand. */
+  addItem(command: string, item: Omit<MenuItem, "barred">): number {
+    if (this.menu === null) return this.fail(grubStatus.menu, `${command} inside an entry that is no sub-menu`);
+    if (this.session.entries >= this.limits.entriesMax) {
+      this.refuse(`${command} ${quote(item.title.text)}: at most ${this.limits.entriesMax} entries are taken`);
+      return grubStatus.outOfRange;
+    }
+    this.session.entries++;
+    this.menu.items.push({ ...item, barred: null });
+    return grubStatus.none;
+  }
+
   /** A question to the host: its work is counted, and a failure is told as text. */
   async ask<Result>(
     question: () => Promise<Result>,
@@ -298,22 +452,41 @@ export class Machine {
     const name = end >= 0 ? text.slice(1, end) : (root?.text ?? "");
     const writtenPath = end >= 0 ? text.slice(end + 1) : text;
     const inputs = joinInputs(word.inputs, end >= 0 ? noInputs : (root?.inputs ?? noInputs), this.#ambient);
-    const device = this.host.device(name);
+    const device = this.device(name);
+    const variables: readonly UsedVariable[] = end < 0 && root !== null ? [usedVariable("root", root)] : [];
     const missing = (problem: string): Located => ({
       use: { written: text, writtenPath, device: device?.name ?? name, path: null, problem },
       device,
       found: null,
       inputs,
+      variables,
     });
     if (name === "") return missing(`${quote(text)}: no device, and root is not set`);
-    if (device === null) return missing(`${quote(text)}: no device "${name}" is known`);
+    if (device === null) return missing(`${quote(text)}: no device ${unknownDevice(name)}`);
     if (!writtenPath.startsWith("/")) return missing(`${quote(text)}: a path from "/" expected, not a list of blocks`);
-    const asked = await this.ask(() => this.host.find(device, writtenPath));
+    const subvolume = this.#subvolumePath(device, writtenPath);
+    const inSubvolume = subvolume === null ? null : await this.ask(() => this.host.find(device, subvolume));
+    const asked =
+      inSubvolume !== null && "answer" in inSubvolume && inSubvolume.answer !== null
+        ? inSubvolume
+        : await this.ask(() => this.host.find(device, writtenPath));
     if ("error" in asked) return missing(asked.error);
-    if (asked.answer === null) return missing(`${quote(writtenPath)} is missing on (${device.name})`);
+    if (asked.answer === null)
+      return missing(`${quote(writtenPath)} is missing on (${this.globals.images.has(name) ? name : device.name})`);
     const { path } = asked.answer;
     const use = { written: text, writtenPath, device: device.name, path, problem: null };
-    return { use, device, found: asked.answer, inputs };
+    return { use, device, found: asked.answer, inputs, variables };
+  }
+
+  /**
+   * Where openSUSE's GRUB looks for a path of a btrfs filesystem: `btrfs_relative_path` has paths start from the subvolume
+   * that `btrfs_subvol` names (`@/.snapshots/7/snapshot`), which lies at the same place below the root's own `@`.
+   */
+  #subvolumePath(device: GrubDevice, path: string): string | null {
+    const relative = this.variables.text("btrfs_relative_path");
+    const subvolume = this.variables.text("btrfs_subvol").replace(/^\/?@?\/*/, "");
+    if (device.filesystem !== "btrfs" || subvolume === "" || relative === "" || relative.startsWith("n")) return null;
+    return `/${subvolume}${path}`;
   }
 
   /** Runs a text line by line; `config` lines go on behind a syntax error, others end there (`execute_sourcecode`). */
@@ -424,22 +597,29 @@ export class Machine {
     return status;
   }
 
-  async #expand(nodes: readonly WordNode[]): Promise<Tainted[]> {
+  async #expand(nodes: readonly WordNode[], used: UsedVariable[] = []): Promise<Tainted[]> {
     const words = await expandWords(nodes, {
-      variable: (name) => this.variables.get(name),
+      variable: (name) => {
+        const value = this.variables.get(name);
+        if (value !== null && name !== "?" && used.length < this.limits.entryVariablesMax) {
+          used.push(usedVariable(name, value));
+        }
+        return value;
+      },
       parameters: this.parameters,
       wordsMax: this.limits.wordsMax,
       commandCharactersMax: this.limits.commandCharactersMax,
-      devices: this.host.devices.map(({ name }) => name),
-      list: (directory) => this.#names(directory),
+      devices: this.#wildcardDevices(),
+      list: (directory) => this.#wildcardNames(directory),
     });
     const characters = words.reduce((sum, { text }) => sum + text.length, 0);
     this.budget.spend(words.length + Math.floor(characters / charactersPerStep));
     return words;
   }
 
-  async #names(directory: string): Promise<readonly string[]> {
-    const { device, use } = await this.locate({ text: directory, inputs: noInputs });
+  /** The names in a directory; none where there is no such directory. */
+  async names(directory: Tainted): Promise<readonly string[]> {
+    const { device, use } = await this.locate(directory);
     if (device === null || !use.writtenPath.startsWith("/")) return [];
     const asked = await this.ask(() => this.host.list(device, use.writtenPath));
     if ("error" in asked) {
@@ -447,15 +627,32 @@ export class Machine {
       return [];
     }
     this.budget.spend(asked.answer.length);
-    const names = asked.answer.filter(isHarmlessText);
-    const others = asked.answer.length - names.length;
+    return asked.answer;
+  }
+
+  /** Disks stand before their partitions. */
+  #wildcardDevices(): readonly string[] {
+    const names = new Set<string>();
+    for (const { name } of this.devices) {
+      const comma = name.indexOf(",");
+      if (comma >= 0) names.add(name.slice(0, comma));
+      names.add(name);
+    }
+    return [...names];
+  }
+
+  async #wildcardNames(directory: string): Promise<readonly string[]> {
+    const all = await this.names({ text: directory, inputs: noInputs });
+    const names = all.filter(isHarmlessText);
+    const others = all.length - names.length;
     if (others > 0)
       this.note(`${quote(directory)}: ${others} names with white space, quotes or the like match no wildcard`);
     return names;
   }
 
   async #command(statement: StatementNode & { kind: "command" }): Promise<number> {
-    const words = await this.#expand(statement.words);
+    const variables: UsedVariable[] = [];
+    const words = await this.#expand(statement.words, variables);
     const invert = words[0]?.text === "!";
     const [name, ...rest] = invert ? words.slice(1) : words;
     if (name === undefined) {
@@ -467,11 +664,28 @@ export class Machine {
     // Only `menuentry` and `submenu` take a block; to every other command it is one more word.
     const own = "run" in found && found.block === true;
     const all = block === null || own ? rest : [...rest, blockWord(block)];
-    const status = await this.within(name.inputs, async () =>
-      "run" in found ? found.run(this, { name: name.text, words: all, block, place }) : this.#callFunction(found, all),
-    );
+    const call: CommandCall = { name: name.text, words: all, block, place, variables };
+    const status = await this.within(name.inputs, async () => this.#run(found, call));
     if (!invert) return status;
     return status === grubStatus.none ? grubStatus.testFailure : grubStatus.none;
+  }
+
+  #run(found: GrubCommand | DefinedFunction, call: CommandCall): number | Promise<number> {
+    if (!("run" in found)) return this.around(call.variables, () => this.#callFunction(found, call.words));
+    // GRUB complains of every such command; taking entries alone is what was asked for.
+    if (this.#extractors > 0 && found.extractor !== true) return grubStatus.extractor;
+    return found.run(this, call);
+  }
+
+  /** Runs a command as another one's argument does (`time`, `legacy_kernel`). */
+  async runCommand(call: CommandCall): Promise<number> {
+    const found = this.session.findCommand(call.name);
+    if (found === undefined) {
+      this.refuse(`unknown command ${quote(call.name)}`);
+      return grubStatus.unknownCommand;
+    }
+    this.budget.spend(1);
+    return this.#run(found, call);
   }
 
   /** `NAME=VALUE`; else the command is unknown: GRUB says so and goes on with `$?` at 0, also behind a `!`. */
@@ -515,33 +729,16 @@ export class Machine {
    * before its first line runs.
    */
   async runConfig(word: Tainted, command: string, onRun?: (file: GrubFile) => void): Promise<void> {
-    const { use, device, found, inputs } = await this.locate(word);
-    if (device === null || found === null) {
-      this.report(`${command}: ${use.problem ?? "not found"}`);
-      return;
-    }
-    const file: GrubFile = { device: device.name, path: found.path };
+    const read = await this.readConfig(word, command);
+    if (read === null) return;
+    const { file, bytes, inputs } = read;
     const key = fileKey(file);
-    if (command !== "source" && (this.chain.includes(key) || this.openMenus.includes(key))) {
-      return this.refuse(`${command} ${quote(word.text)}: leads back to a menu that is already open`);
-    }
-    if (this.chain.length >= this.limits.sourceDepthMax) {
-      return this.refuse(`${command} ${quote(word.text)}: files are taken ${this.limits.sourceDepthMax} deep`);
-    }
-    if (++this.session.configReads > this.limits.configReadsMax) {
-      return this.refuse(`${command} ${quote(word.text)}: more than ${this.limits.configReadsMax} files are read`);
-    }
-    const bytesMax = this.limits.configBytesMax;
-    const asked = await this.ask(() => this.readText(device, use, found, bytesMax));
-    if ("error" in asked) return this.refuse(asked.error);
-    const bytes = asked.answer;
     const lines = this.#linesOf(key, bytes);
     if (lines === null) {
       return this.refuse(
         `${command} ${quote(word.text)}: more than ${this.limits.allLinesMax} lines in all configuration files`,
       );
     }
-    this.configs.set(key, { file, bytes });
     onRun?.(file);
     const outer = (["config_file", "config_directory"] as const).map((name) => ({
       name,
@@ -560,8 +757,40 @@ export class Machine {
     if (this.variables !== variables || this.shown) return;
     for (const { name, old } of outer) {
       if (old === null) this.variables.unset(name);
-      else this.variables.set(name, old.text, old.inputs);
+      else this.variables.set(name, old.text, old.inputs, old.place);
     }
+  }
+
+  /** A configuration file that is to be run; null where it is not, which has been told. */
+  async readConfig(
+    word: Tainted,
+    command: string,
+  ): Promise<{ readonly file: GrubFile; readonly bytes: Uint8Array; readonly inputs: Inputs } | null> {
+    const { use, device, found, inputs } = await this.locate(word);
+    const refuse = (text: string): null => {
+      this.refuse(text);
+      return null;
+    };
+    if (device === null || found === null) {
+      this.report(`${command}: ${use.problem ?? "not found"}`);
+      return null;
+    }
+    const file: GrubFile = { device: device.name, path: found.path };
+    const key = fileKey(file);
+    if (command !== "source" && (this.chain.includes(key) || this.openMenus.includes(key))) {
+      return refuse(`${command} ${quote(word.text)}: leads back to a menu that is already open`);
+    }
+    if (this.chain.length >= this.limits.sourceDepthMax) {
+      return refuse(`${command} ${quote(word.text)}: files are taken ${this.limits.sourceDepthMax} deep`);
+    }
+    if (++this.session.configReads > this.limits.configReadsMax) {
+      return refuse(`${command} ${quote(word.text)}: more than ${this.limits.configReadsMax} files are read`);
+    }
+    const bytesMax = this.limits.configBytesMax;
+    const asked = await this.ask(() => this.readText(device, use, found, bytesMax));
+    if ("error" in asked) return refuse(asked.error);
+    this.configs.set(key, { file, bytes: asked.answer });
+    return { file, bytes: asked.answer, inputs };
   }
 }
 

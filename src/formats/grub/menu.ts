@@ -1,6 +1,6 @@
 import type { GrubFile, GrubPlace } from "./ast.ts";
 import type { EnvironmentInput, Tainted } from "./inputs.ts";
-import { leadingNumber } from "./number.ts";
+import { type LeadingNumber, leadingNumber } from "./number.ts";
 import type { GrubMessage } from "./problem.ts";
 
 /** A configuration file with the bytes that were evaluated. */
@@ -23,14 +23,49 @@ export interface GrubFileUse {
   readonly problem: string | null;
 }
 
+/** An initrd; with `newc:PATH:FILE`, the path that the file has in an archive that is made around it. */
+export interface GrubInitrd extends GrubFileUse {
+  readonly archivePath: string | null;
+}
+
+/** A multiboot module with its string. */
+export interface GrubModule {
+  readonly use: GrubFileUse;
+  readonly options: string;
+}
+
+export type GrubProtocol = "linux" | "multiboot" | "multiboot2";
+
+/** A variable whose value went into an entry. */
+export interface UsedVariable {
+  readonly name: string;
+  readonly value: string;
+  /** Where it was set last; null: GRUB's own. */
+  readonly place: GrubPlace | null;
+}
+
 /** A kernel with all that goes with it. */
 export interface GrubLoad {
+  readonly protocol: GrubProtocol;
   readonly kernel: GrubFileUse;
   /** In the order in which they are laid behind one another. */
-  readonly initrds: readonly GrubFileUse[];
+  readonly initrds: readonly GrubInitrd[];
+  /** Of a multiboot kernel. */
+  readonly modules: readonly GrubModule[];
   readonly devicetree: GrubFileUse | null;
   /** The words behind the kernel's path, joined as GRUB hands them over, without `BOOT_IMAGE=`. */
   readonly options: string;
+  /** What the files and options were made from, each variable once. */
+  readonly variables: readonly UsedVariable[];
+}
+
+/** What a Boot Loader Specification file says that `blscfg` made an entry of. */
+export interface GrubBlsIdentity {
+  readonly file: GrubFile;
+  /** The file's name with counters and suffix. */
+  readonly fileName: string;
+  readonly version: string | null;
+  readonly architecture: string | null;
 }
 
 export type GrubOutcome =
@@ -59,6 +94,8 @@ export interface GrubEntry {
   readonly inputs: readonly EnvironmentInput[];
   /** Every configuration file that may have shaped it. */
   readonly configs: readonly GrubConfig[];
+  /** Of an entry that `blscfg` made. */
+  readonly bls: GrubBlsIdentity | null;
 }
 
 export interface GrubMenu {
@@ -71,6 +108,10 @@ export interface GrubMenu {
   /** Seconds; null where GRUB waits for ever. */
   readonly timeoutSeconds: number | null;
   readonly timeoutStyle: "menu" | "countdown" | "hidden";
+  /** What `boot` outside of every entry starts before a menu could be shown. */
+  readonly direct: GrubEntry | null;
+  /** How `default` is read: by GRUB itself, or by the one that has `blscfg`. */
+  readonly choice: "grub" | "blscfg";
 }
 
 /** What GRUB would boot unattended. */
@@ -95,6 +136,10 @@ export function escapePathName(name: string): string {
  * are tried.
  */
 export function chooseDefault(menu: GrubMenu, isOffered: (entry: GrubEntry) => boolean): GrubChoice {
+  if (menu.direct !== null && isOffered(menu.direct)) {
+    const { line } = menu.direct.place;
+    return { entry: menu.direct, reason: `"boot" of the kernel in line ${line}, before any menu`, inputs: [] };
+  }
   const { index, reason } = defaultIndex(menu);
   const inputs = [...(menu.default?.inputs ?? [])];
   const first = choose(menu.entries[index], reason, isOffered);
@@ -103,7 +148,7 @@ export function chooseDefault(menu: GrubMenu, isOffered: (entry: GrubEntry) => b
   const isSubmenu = menu.entries[index]?.outcome.kind === "menu";
   let rest = menu.fallback?.text ?? "";
   for (;;) {
-    const number = leadingNumber(rest);
+    const number = fallbackEntry(menu, rest);
     if (number === null) {
       return { entry: null, reason: isSubmenu ? first.reason : `${first.reason}, which is not offered`, inputs };
     }
@@ -126,15 +171,40 @@ function defaultIndex(menu: GrubMenu): { readonly index: number; readonly reason
   const text = menu.default?.text;
   if (text === undefined) return { index: 0, reason: "default is not set, which means the first entry" };
   const reason = `default="${text}"`;
-  const number = leadingNumber(text);
-  const index =
-    number?.value ??
-    menu.entries.findIndex((entry) => namedBy(entry.title, text) || namedBy(entry.id ?? entry.title, text));
+  const index = menu.choice === "blscfg" ? blscfgIndex(menu, text) : grubIndex(menu, text);
   if (index >= 0 && index < menu.entries.length) return { index, reason };
   return {
     index: 0,
     reason: text === "" ? `${reason}, which means the first entry` : `${reason} names no entry, which means the first`,
   };
+}
+
+/** A text that begins with a number is one, whatever follows. */
+function grubIndex({ entries }: GrubMenu, text: string): number {
+  const named = (entry: GrubEntry): boolean => namedBy(entry.title, text) || namedBy(entry.id ?? entry.title, text);
+  return leadingNumber(text)?.value ?? entries.findIndex(named);
+}
+
+/**
+ * The GRUB that has `blscfg` looks for an id first, then for a title, and takes a number only where nothing follows it:
+ * ids of entry files begin with a machine id, and that often with a digit.
+ */
+function blscfgIndex({ entries }: GrubMenu, text: string): number {
+  const byId = entries.findIndex((entry) => namedBy(entry.id ?? entry.title, text));
+  if (byId >= 0) return byId;
+  const byTitle = entries.findIndex((entry) => namedBy(entry.title, text));
+  if (byTitle >= 0) return byTitle;
+  const number = leadingNumber(text);
+  return number !== null && /^(?:$|[\s>])/.test(number.rest) ? number.value : -1;
+}
+
+/** The first entry that `fallback` names, and the text behind it; null where it names none. */
+function fallbackEntry(menu: GrubMenu, text: string): LeadingNumber | null {
+  if (menu.choice === "grub") return leadingNumber(text);
+  const word = /^\s*(\S+)(.*)$/s.exec(text);
+  if (word === null) return null;
+  const value = blscfgIndex(menu, word[1] ?? "");
+  return value < 0 ? null : { value, rest: word[2] ?? "" };
 }
 
 /** Whether the first name of a path is `name`. */

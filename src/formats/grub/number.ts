@@ -29,8 +29,22 @@ export function leadingNumber(text: string, base: 0 | 10 = 0): LeadingNumber | n
   return at === start ? null : { value, rest: text.slice(at) };
 }
 
-/** As the `test` command reads numbers (`grub_strtosl`): a sign is taken, what is no number counts as 0. */
+/** GRUB's `unsigned long long` at its end, which is also what a number too large is read as. */
+const longMax = (1n << 64n) - 1n;
+
+/**
+ * As the `test` command reads numbers (`grub_strtosl`, then C's `int`): a sign is taken, what is no number counts as 0, and of a
+ * number that is too large the lowest 32 bits with their sign count.
+ */
 export function testNumber(text: string): number {
-  if (text.startsWith("-")) return -(leadingNumber(text.slice(1))?.value ?? 0);
-  return leadingNumber(text)?.value ?? 0;
+  const match = /^(-?)[ \t\n\r]*(0x[0-9a-fA-F]+|[0-9]+)/.exec(text.replace(/^[ \t\n\r]+(?!-)/, ""));
+  if (match === null) return 0;
+  const digits = match[2] ?? "0";
+  const octal = /^0[0-7]/.test(digits) ? `0o${/^0([0-7]*)/.exec(digits)?.[1] ?? "0"}` : digits;
+  const read = digits.length > numberDigitsMax ? longMax : BigInt(octal);
+  const value = read > longMax ? longMax : read;
+  return Number(BigInt.asIntN(32, match[1] === "-" ? -value : value));
 }
+
+/** Digits of a number that can still be within 64 bits, with zeros before it. */
+const numberDigitsMax = 100;

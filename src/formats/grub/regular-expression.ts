@@ -6,7 +6,8 @@ import { FormatError, quote } from "../format-error.ts";
  * pattern length times text length, whatever the pattern. The longest of the leftmost matches is found; where sub-matches
  * could be cut in several ways, the earlier alternative and the greedier repetition win.
  *
- * Refused: back-references, collating symbols and equivalence classes.
+ * Back-references (`\\1`, a GNU extension) need all ways to be tried: then the text is short and the work is what `spend` allows.
+ * Refused: collating symbols and equivalence classes.
  */
 export interface RegularExpression {
   readonly groups: number;
@@ -20,6 +21,8 @@ export const programInstructionsMax = 2000;
 const repeatMax = 255;
 const depthMax = 50;
 const groupsMax = 20;
+/** Characters of a text that a pattern with back-references is matched against. */
+export const backReferenceTextMax = 1000;
 
 type Instruction =
   | { readonly kind: "character"; readonly accepts: (character: string) => boolean }
@@ -34,6 +37,7 @@ type Node =
   | { readonly kind: "accept"; readonly accepts: (character: string) => boolean }
   | { readonly kind: "anchor"; readonly anchor: "start" | "end" }
   | { readonly kind: "group"; readonly index: number; readonly node: Node }
+  | { readonly kind: "reference"; readonly index: number }
   | { readonly kind: "sequence"; readonly nodes: readonly Node[] }
   | { readonly kind: "either"; readonly nodes: readonly Node[] }
   | { readonly kind: "repeat"; readonly node: Node; readonly least: number; readonly most: number | null };
@@ -42,6 +46,9 @@ type Node =
 export function compileRegularExpression(pattern: string): RegularExpression {
   const parser = new PatternParser(pattern);
   const node = parser.parse();
+  if (parser.hasReferences) {
+    return { groups: parser.groups, match: (text, spend) => tryAll(node, parser.groups + 1, text, spend, pattern) };
+  }
   const program: Instruction[] = [];
   emit({ kind: "group", index: 0, node }, program, pattern);
   push(program, { kind: "match" }, pattern);
@@ -52,7 +59,9 @@ class PatternParser {
   readonly #pattern: string;
   #at = 0;
   #depth = 0;
+  readonly #complete = new Set<number>();
   groups = 0;
+  hasReferences = false;
 
   constructor(pattern: string) {
     this.#pattern = pattern;
@@ -107,6 +116,7 @@ class PatternParser {
         const node = this.#alternatives();
         if (this.#peek() !== ")") this.#fail('"(" without ")"');
         this.#at++;
+        this.#complete.add(index);
         return { kind: "group", index, node };
       }
       case "^":
@@ -135,6 +145,12 @@ class PatternParser {
   #escaped(): Node {
     const character = this.#peek();
     if (character === "") this.#fail("a backslash at the end");
+    if (/[1-9]/.test(character)) {
+      if (!this.#complete.has(Number(character))) this.#fail(`no group ${character} ends before "\\${character}"`);
+      this.#at++;
+      this.hasReferences = true;
+      return { kind: "reference", index: Number(character) };
+    }
     if (/[0-9A-Za-z<>`']/.test(character)) this.#fail(`"\\${character}" is not taken`);
     this.#at++;
     return { kind: "accept", accepts: (other) => other === character };
@@ -229,6 +245,8 @@ function emit(node: Node, program: Instruction[], pattern: string): void {
     case "anchor":
       push(program, { kind: node.anchor }, pattern);
       break;
+    case "reference":
+      throw new FormatError("regexp", `${quote(pattern)}: a back-reference has no instruction`);
     case "group":
       push(program, { kind: "save", slot: node.index * 2 }, pattern);
       emit(node.node, program, pattern);
@@ -351,4 +369,91 @@ function capturedTexts(saved: readonly number[], groups: number, characters: rea
     const end = saved[group * 2 + 1] ?? -1;
     return start < 0 || end < 0 ? null : characters.slice(start, end).join("");
   });
+}
+
+type Saved = readonly (readonly [number, number] | null)[];
+/** Goes on behind a part of the pattern; true where nothing better can come. */
+type Next = (position: number, saved: Saved) => boolean;
+
+/** Tries every way of matching, from the left, and keeps the longest of the first place that has one. */
+function tryAll(
+  node: Node,
+  groups: number,
+  text: string,
+  spend: (steps: number) => void,
+  pattern: string,
+): (string | null)[] | null {
+  const characters = [...text];
+  if (characters.length > backReferenceTextMax) {
+    throw new FormatError(
+      "regexp",
+      `${quote(pattern)}: with back-references at most ${backReferenceTextMax} characters are matched`,
+    );
+  }
+  const trial = new Trial(characters, spend);
+  for (let start = 0; start <= characters.length; start++) {
+    trial.run(node, start, new Array<null>(groups).fill(null), (end, saved) => {
+      if (trial.best === null || end > trial.best.end) trial.best = { end, saved: saved.with(0, [start, end]) };
+      return end === characters.length;
+    });
+    if (trial.best === null) continue;
+    return trial.best.saved.map((range) => (range === null ? null : characters.slice(...range).join("")));
+  }
+  return null;
+}
+
+class Trial {
+  best: { readonly end: number; readonly saved: Saved } | null = null;
+  readonly #characters: readonly string[];
+  readonly #spend: (steps: number) => void;
+
+  constructor(characters: readonly string[], spend: (steps: number) => void) {
+    this.#characters = characters;
+    this.#spend = spend;
+  }
+
+  run(node: Node, at: number, saved: Saved, next: Next): boolean {
+    this.#spend(1);
+    switch (node.kind) {
+      case "accept": {
+        const character = this.#characters[at];
+        return character !== undefined && node.accepts(character) && next(at + 1, saved);
+      }
+      case "anchor":
+        return at === (node.anchor === "start" ? 0 : this.#characters.length) && next(at, saved);
+      case "group":
+        return this.run(node.node, at, saved, (end, inner) => next(end, inner.with(node.index, [at, end])));
+      case "reference":
+        return this.#reference(saved[node.index] ?? null, at, saved, next);
+      case "sequence":
+        return this.#sequence(node.nodes, at, saved, next);
+      case "either":
+        return node.nodes.some((part) => this.run(part, at, saved, next));
+      case "repeat":
+        return this.#repeat(node.node, node.least, node.most, at, saved, next);
+    }
+  }
+
+  #reference(range: readonly [number, number] | null, at: number, saved: Saved, next: Next): boolean {
+    if (range === null) return false;
+    const wanted = this.#characters.slice(...range);
+    return (
+      wanted.every((character, index) => this.#characters[at + index] === character) && next(at + wanted.length, saved)
+    );
+  }
+
+  #sequence(nodes: readonly Node[], at: number, saved: Saved, next: Next): boolean {
+    const [first, ...rest] = nodes;
+    if (first === undefined) return next(at, saved);
+    return this.run(first, at, saved, (end, inner) => this.#sequence(rest, end, inner, next));
+  }
+
+  /** As often as can be first; an empty round more would go on for ever. */
+  #repeat(node: Node, least: number, most: number | null, at: number, saved: Saved, next: Next): boolean {
+    const again = (end: number, inner: Saved): boolean =>
+      (end > at || least > 0) &&
+      this.#repeat(node, Math.max(0, least - 1), most === null ? null : most - 1, end, inner, next);
+    if ((most === null || most > 0) && this.run(node, at, saved, again)) return true;
+    return least === 0 && next(at, saved);
+  }
 }

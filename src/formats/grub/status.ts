@@ -11,7 +11,11 @@ export const grubStatus = {
   unknownCommand: 16,
   invalidCommand: 17,
   badArgument: 18,
+  badOs: 21,
+  noKernel: 22,
   notImplemented: 24,
   menu: 27,
+  io: 29,
   accessDenied: 30,
+  extractor: 31,
 } as const;

@@ -1,9 +1,16 @@
 import { quote } from "../format-error.ts";
+import type { GrubPlace } from "./ast.ts";
 import { type Inputs, noInputs, type Tainted } from "./inputs.ts";
 import type { GrubLimits } from "./limits.ts";
 import { LimitError } from "./problem.ts";
 
-interface Variable extends Tainted {
+/** A variable's value with what shaped it. */
+export interface VariableValue extends Tainted {
+  /** Where it was set last; null: GRUB's own. */
+  readonly place: GrubPlace | null;
+}
+
+interface Variable extends VariableValue {
   readonly exported: boolean;
 }
 
@@ -20,9 +27,9 @@ export class Variables {
     this.#limits = limits;
   }
 
-  get(name: string): Tainted | null {
+  get(name: string): VariableValue | null {
     const variable = this.#values.get(name);
-    return variable === undefined ? null : { text: variable.text, inputs: variable.inputs };
+    return variable === undefined ? null : { text: variable.text, inputs: variable.inputs, place: variable.place };
   }
 
   text(name: string): string {
@@ -30,7 +37,7 @@ export class Variables {
   }
 
   /** @throws {LimitError} the value or all values together are too long, or there are too many variables. */
-  set(name: string, value: string, inputs: Inputs = noInputs): void {
+  set(name: string, value: string, inputs: Inputs = noInputs, place: GrubPlace | null = null): void {
     const before = this.#values.get(name);
     // kern/main.c, `grub_env_write_root`: the parentheses of a device name are dropped.
     const text = name === "root" && value.startsWith("(") && value.endsWith(")") ? value.slice(1, -1) : value;
@@ -50,7 +57,7 @@ export class Variables {
       );
     }
     this.#characters = characters;
-    this.#values.set(name, { text, inputs, exported: before?.exported ?? false });
+    this.#values.set(name, { text, inputs, place, exported: before?.exported ?? false });
   }
 
   unset(name: string): void {
@@ -67,7 +74,7 @@ export class Variables {
   export(name: string): void {
     const before = this.#values.get(name);
     if (before === undefined) this.set(name, "");
-    this.#values.set(name, { text: "", inputs: noInputs, ...before, exported: true });
+    this.#values.set(name, { text: "", inputs: noInputs, place: null, ...before, exported: true });
   }
 
   /** All of them, as they are now. */

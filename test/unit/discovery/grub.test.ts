@@ -117,10 +117,15 @@ describe("Debian 12, as grub-mkconfig writes it", () => {
       format: "grub",
       source: { volume: "vda2", path: "/grub/grub.cfg", line: 141 },
       linux: { volume: "vda2", path: "/vmlinuz-6.1.0-21-amd64" },
+      part: null,
       initrd: [{ volume: "vda2", path: "/initrd.img-6.1.0-21-amd64" }],
+      modules: [],
       options: `root=UUID=${uuid} ro single`,
+      embedded: false,
+      addons: [],
       bootImage: "BOOT_IMAGE=/vmlinuz-6.1.0-21-amd64",
       devicetree: null,
+      overlays: [],
       architecture: null,
       version: null,
       tries: null,
@@ -132,6 +137,7 @@ describe("Debian 12, as grub-mkconfig writes it", () => {
       ],
       configs: [{ ref: { volume: "vda2", path: "/grub/grub.cfg" }, bytes }],
       unsignedInputs: [],
+      variables: [{ name: "root", value: "hd0,gpt2", place: { volume: "vda2", path: "/grub/grub.cfg", line: 149 } }],
     });
   });
 
