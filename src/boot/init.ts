@@ -7,6 +7,7 @@ import { nativeSystem } from "../linux/native.ts";
 import type { System } from "../linux/system.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
 import { openConsoles } from "../machine/consoles.ts";
+import { readEfiChoices } from "../machine/efi-variables.ts";
 import { ModuleLoader } from "../machine/modules.ts";
 import { readKeysIfAny } from "../trust/policy.ts";
 import { type Config, configPath, defaultConfig, keysDirectory, overrideConfig, parseConfig } from "./config.ts";
@@ -85,6 +86,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
     report,
     architecture: machineArchitecture(),
     handoff: () => loadOptions(config),
+    efiChoices: () => readEfiChoices(),
     quickenDigest: () => modules.load(digestAlias),
     sources: new MachineSources(system, modules, timeoutSeconds),
     events,

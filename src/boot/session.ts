@@ -6,6 +6,7 @@ import type { FileSource } from "../discovery/source.ts";
 import type { LoadOptions } from "../handoff/load.ts";
 import { isWanted, type Ranking, rank } from "../handoff/rank.ts";
 import type { System } from "../linux/system.ts";
+import type { EfiChoices } from "../machine/efi-variables.ts";
 import type { Policy } from "../trust/policy.ts";
 import { attempt } from "./attempt.ts";
 import type { Config } from "./config.ts";
@@ -20,6 +21,8 @@ export interface SessionParts {
   readonly architecture: string;
   /** How entries are handed over, as this machine is now. */
   readonly handoff: () => LoadOptions;
+  /** What EFI variables choose now. */
+  readonly efiChoices: () => EfiChoices;
   /** Has the running kernel use its quickest SHA-256. */
   readonly quickenDigest: () => Promise<void>;
   readonly sources: MachineSources;
@@ -127,8 +130,9 @@ export class BootSession {
   async #search(): Promise<void> {
     const { config, sources, report, architecture } = this.#parts;
     this.#stale = false;
-    this.#found = await discover(sources.sources, architecture, config.limits);
-    this.#ranking = rank(this.#found.menus, config.entry);
+    const efi = this.#parts.efiChoices();
+    this.#found = await discover(sources.sources, architecture, config.limits, efi.lastBooted);
+    this.#ranking = rank(this.#found.menus, config.entry, efi);
     const ids = JSON.stringify(this.#found.entries.map((entry) => entry.id));
     if (ids === this.#announced) return;
     this.#announced = ids;
@@ -167,8 +171,13 @@ export class BootSession {
     return refusal !== undefined && refusal.source === this.#sourceOf(entry);
   }
 
+  /** The machine's volume that an entry comes from; for one out of an image the volume that holds the image. */
   #sourceOf(entry: BootEntry): FileSource | undefined {
-    return this.#parts.sources.sources.find((source) => source.volume.name === entry.source.volume);
+    let name = entry.source.volume;
+    for (const { volume } of this.#found.images.toReversed()) {
+      if (volume.name === name && volume.layer?.kind === "image") name = volume.layer.volume;
+    }
+    return this.#parts.sources.sources.find((source) => source.volume.name === name);
   }
 
   /** One attempt at a time, whoever asks. */

@@ -12,13 +12,14 @@ import { verify } from "../trust/verify.ts";
 import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
 import { exitNoEntries } from "./list.ts";
 import { rootUsage } from "./roots.ts";
-import { readConfigFile, type Survey, survey } from "./survey.ts";
+import { efiUsage, readConfigFile, type Survey, survey } from "./survey.ts";
 import type { Verb } from "./verb.ts";
 
 export const explainVerb: Verb = {
   name: "explain",
   summary: "tell what would boot and why, what was skipped and why",
-  usage: `usage: slipway explain [--config FILE] [--keys DIR] [--root SPEC]... [ENTRY]
+  usage: `usage: slipway explain [--config FILE] [--keys DIR] [--efivars DIR] [--root SPEC]...
+                       [ENTRY]
 
 Without ENTRY: every volume, every entry with its file and line, what was skipped and why, and why
 the default is the default. With ENTRY (an id, a title, a file, or a pattern of these): its files, its
@@ -29,6 +30,7 @@ Exit code: 0 with entries, 3 with none, 1 on failure.
 ${configUsage}
 ${keysUsage}
 ${rootUsage}
+${efiUsage}
 `,
   async run(args) {
     const { values, positionals } = parseArgs({
@@ -36,11 +38,12 @@ ${rootUsage}
       allowPositionals: true,
       options: {
         config: { type: "string" },
+        efivars: { type: "string" },
         keys: { type: "string" },
         root: { type: "string", multiple: true },
       },
     });
-    await using result = await survey(await readConfigFile(values.config), values.root ?? []);
+    await using result = await survey(await readConfigFile(values.config), values.root ?? [], values.efivars);
     if (positionals.length === 0) {
       process.stdout.write(explainAll(result));
       return result.found.entries.length > 0 ? 0 : exitNoEntries;

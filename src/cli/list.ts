@@ -3,7 +3,7 @@ import { configPath } from "../boot/config.ts";
 import type { BootEntry, FileRef, InitrdRef, SkippedEntry } from "../discovery/entry.ts";
 import { printable } from "../formats/printable.ts";
 import { rootUsage } from "./roots.ts";
-import { readConfigFile, type Survey, survey } from "./survey.ts";
+import { efiUsage, readConfigFile, type Survey, survey } from "./survey.ts";
 import { printTable } from "./table.ts";
 import type { Verb } from "./verb.ts";
 
@@ -13,7 +13,7 @@ export const exitNoEntries = 3;
 export const listVerb: Verb = {
   name: "list",
   summary: "list the boot entries that are found",
-  usage: `usage: slipway list [--json] [--config FILE] [--root SPEC]...
+  usage: `usage: slipway list [--json] [--config FILE] [--efivars DIR] [--root SPEC]...
 
 Lists the boot entries in menu order, volume by volume; * marks the one that boots unattended.
 Nothing is changed on any disk. Exit code: 0 with entries, 3 with none, 1 on failure.
@@ -21,13 +21,19 @@ Nothing is changed on any disk. Exit code: 0 with entries, 3 with none, 1 on fai
   --json           print the list as JSON (docs/json.md)
   --config FILE    the configuration to choose by; default ${configPath}
 ${rootUsage}
+${efiUsage}
 `,
   async run(args) {
     const { values } = parseArgs({
       args: [...args],
-      options: { json: { type: "boolean" }, config: { type: "string" }, root: { type: "string", multiple: true } },
+      options: {
+        json: { type: "boolean" },
+        config: { type: "string" },
+        efivars: { type: "string" },
+        root: { type: "string", multiple: true },
+      },
     });
-    await using result = await survey(await readConfigFile(values.config), values.root ?? []);
+    await using result = await survey(await readConfigFile(values.config), values.root ?? [], values.efivars);
     if (values.json === true) process.stdout.write(`${JSON.stringify(listJson(result), null, 2)}\n`);
     else printList(result);
     return result.found.entries.length > 0 ? 0 : exitNoEntries;

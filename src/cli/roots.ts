@@ -1,6 +1,6 @@
 import { closeSync, constants, openSync } from "node:fs";
 import { DirectorySource } from "../discovery/directory-source.ts";
-import type { FileSource, VolumeFacts } from "../discovery/source.ts";
+import type { FileSource, VolumeFacts, VolumeLayer } from "../discovery/source.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { nativeSystem } from "../linux/native.ts";
@@ -8,7 +8,8 @@ import { UsageError } from "./verb.ts";
 
 export const rootUsage = `  --root SPEC      look at a directory as if it were a volume; may be given several times.
                    SPEC is DIR or DIR,name=vda1,uuid=U,label=L,partuuid=U,partlabel=L,
-                   fstype=ext4,parttype=GUID,disk=vda,part=1,table=gpt|msdos
+                   fstype=ext4,parttype=GUID,disk=vda,part=1,table=gpt|msdos,
+                   lvm=VG/LV,lvmid=VGUUID/LVUUID,md=NAME,mduuid=HEX
                    A configuration that asks for a volume by its UUID or device gets a directory
                    of which nothing is said, if there is only one.
                    Without --root the machine's own disks are searched (as root).`;
@@ -19,7 +20,22 @@ export interface RootSpec {
   readonly volume: VolumeFacts;
 }
 
-const keys = ["name", "uuid", "label", "partuuid", "partlabel", "fstype", "parttype", "disk", "part", "table"] as const;
+const keys = [
+  "name",
+  "uuid",
+  "label",
+  "partuuid",
+  "partlabel",
+  "fstype",
+  "parttype",
+  "disk",
+  "part",
+  "table",
+  "lvm",
+  "lvmid",
+  "md",
+  "mduuid",
+] as const;
 type Key = (typeof keys)[number];
 
 /** Parses the values of `--root`. The pieces behind the directory are `KEY=VALUE`; a directory's name may itself hold commas. */
@@ -72,8 +88,53 @@ function volumeOf(spec: string, values: ReadonlyMap<Key, string>, defaultName: s
     part: part === undefined ? null : Number(part),
     table: table ?? null,
     parttype: values.get("parttype")?.toLowerCase() ?? null,
-    layer: null,
+    layer: layerOf(spec, values),
   };
+}
+
+/** LVM: up to 127 of these in either name. An identifier has 32 characters, shown with dashes. */
+const volumeNames = /^([\w+.-]{1,127})\/([\w+.-]{1,127})$/;
+const volumeIdentifier = /^(.{6})(.{4})(.{4})(.{4})(.{4})(.{4})(.{6})$/;
+
+function layerOf(spec: string, values: ReadonlyMap<Key, string>): VolumeLayer | null {
+  const isVolume = values.has("lvm") || values.has("lvmid");
+  const isArray = values.has("md") || values.has("mduuid");
+  if (isVolume && isArray) {
+    throw new UsageError(`--root ${quote(spec)}: lvm= or md=, not both, expected`);
+  }
+  if (isVolume) return logicalVolume(spec, values);
+  return isArray ? raidArray(spec, values) : null;
+}
+
+function logicalVolume(spec: string, values: ReadonlyMap<Key, string>): VolumeLayer {
+  const names = values.get("lvm") ?? "";
+  const [, vg, lv] = volumeNames.exec(names) ?? [];
+  if (vg === undefined || lv === undefined) {
+    throw new UsageError(`--root ${quote(spec)}: lvm ${quote(names)}, VG/LV expected`);
+  }
+  const identifiers = values.get("lvmid");
+  const [vgUuid = null, lvUuid = null] = identifiers === undefined ? [] : identifiers.split("/").map(withDashes);
+  if (identifiers !== undefined && (vgUuid === null || lvUuid === null || identifiers.split("/").length !== 2)) {
+    throw new UsageError(`--root ${quote(spec)}: lvmid ${quote(identifiers)}, VGUUID/LVUUID expected`);
+  }
+  return { kind: "lvm", vg, lv, vgUuid, lvUuid };
+}
+
+/** Null: not an identifier of LVM. */
+function withDashes(identifier: string): string | null {
+  const plain = identifier.replaceAll("-", "");
+  if (!/^[0-9A-Za-z!#]{32}$/.test(plain)) return null;
+  return plain.replace(volumeIdentifier, "$1-$2-$3-$4-$5-$6-$7");
+}
+
+function raidArray(spec: string, values: ReadonlyMap<Key, string>): VolumeLayer {
+  const given = values.get("mduuid");
+  // mdadm(8) shows four groups with colons, blkid(8) five with dashes.
+  const uuid = given?.replaceAll(/[:-]/g, "").toLowerCase() ?? null;
+  if (given !== undefined && !/^[0-9a-f]{32}$/.test(uuid ?? "")) {
+    throw new UsageError(`--root ${quote(spec)}: mduuid ${quote(given)}, 32 hexadecimal digits expected`);
+  }
+  return { kind: "md", uuid, name: values.get("md") ?? null };
 }
 
 /** Opens a directory as a volume. */

@@ -9,7 +9,11 @@ import { quote } from "../formats/format-error.ts";
 import { type Ranking, rank } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
+import { noEfiChoices, readEfiChoices } from "../machine/efi-variables.ts";
 import { openRoot, parseRoots } from "./roots.ts";
+
+export const efiUsage = `  --efivars DIR    EFI variables, as efivarfs shows them, that may choose an entry; without it this
+                   machine's own, but for directories given with --root`;
 
 /** What discovery found, on directories or on the machine's own disks. */
 export interface Survey extends AsyncDisposable {
@@ -36,12 +40,28 @@ async function readText(path: string): Promise<string> {
   }
 }
 
-/** Finds all entries, as the firmware would. Rejects when the places cannot be looked at. */
-export async function survey(config: Config, rootSpecs: readonly string[]): Promise<Survey> {
+/**
+ * Finds all entries, as the firmware would. `efiVariables`: a directory of EFI variables as efivarfs shows them; without it
+ * those of this machine count, but for directories given as volumes. Rejects when the places cannot be looked at.
+ */
+export async function survey(
+  config: Config,
+  rootSpecs: readonly string[],
+  efiVariables: string | undefined = undefined,
+): Promise<Survey> {
   const { sources, remarks, close } = await openSources(config, rootSpecs);
+  // The variables of this machine's firmware say nothing of directories.
+  const efi = efiVariables !== undefined || rootSpecs.length === 0 ? readEfiChoices(efiVariables) : noEfiChoices;
   try {
-    const found = await discover(sources, machineArchitecture(), config.limits);
-    return { config, sources, found, ranking: rank(found.menus, config.entry), remarks, [Symbol.asyncDispose]: close };
+    const found = await discover(sources, machineArchitecture(), config.limits, efi.lastBooted);
+    return {
+      config,
+      sources,
+      found,
+      ranking: rank(found.menus, config.entry, efi),
+      remarks: [...remarks, ...efi.problems],
+      [Symbol.asyncDispose]: close,
+    };
   } catch (error) {
     await close();
     throw error;

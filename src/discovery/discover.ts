@@ -20,6 +20,7 @@ export async function discover(
   sources: readonly FileSource[],
   architecture: string,
   limits: DiscoveryLimits,
+  lastBooted: string | null = null,
 ): Promise<Discovered> {
   const images = new OpenedImages();
   const budgets = new Map<string, ConfigBudget>();
@@ -32,7 +33,7 @@ export async function discover(
       if (source === undefined) return [];
       return finders.map(async (finder): Promise<SearchedMenu[]> => {
         const menus = await finder
-          .find({ source, sources: charged, architecture, images, limits })
+          .find({ source, sources: charged, architecture, images, limits, lastBooted })
           .catch((error: unknown) => [failedMenu(name, finder.format, error)]);
         return menus.map((menu) => ({ menu, foundOn: name, disk: disk ?? name }));
       });

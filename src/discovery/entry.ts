@@ -34,6 +34,8 @@ export interface ArchiveMember {
   readonly mode: number;
   /** How many of the directories above it the archive has, from the innermost: 0 for none, Infinity for all. */
   readonly directories: number;
+  /** Permission bits of these directories; 0755 where nothing is said. */
+  readonly directoryMode?: number;
 }
 
 /** An initrd: an archive as it is, or a file that becomes the only one of an archive. */

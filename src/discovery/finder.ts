@@ -39,6 +39,8 @@ export interface FinderContext {
   /** Files of volumes seen as volumes themselves. */
   readonly images: ImageVolumes;
   readonly limits: DiscoveryLimits;
+  /** What `@saved` of loader.conf means: the EFI variable LoaderEntryLastBooted. Null where it is not known. */
+  readonly lastBooted?: string | null;
 }
 
 /**

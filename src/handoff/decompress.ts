@@ -10,7 +10,7 @@ import { readRangeOf } from "../machine/file-range.ts";
 import { MemoryFile } from "../trust/memory-file.ts";
 
 /** A compression that is undone here. */
-export type Compression = "gzip" | "zstd" | "xz" | "lzma";
+export type Compression = "gzip" | "zstd" | "xz" | "lzma" | "lz4" | "bzip2" | "lzo";
 
 export interface DecompressOptions {
   /** Most bytes that may come out. */
@@ -36,10 +36,11 @@ interface Step {
 }
 
 /**
- * Unwraps a file into sealed memory, holding little more of it at a time than the format's dictionary: gzip (RFC 1952,
- * any number of members), zstd (RFC 8878, frames whose window is 128 MiB at most), xz (with LZMA2, delta and the filters
- * for x86 and ARM64), lzma. Every checksum that the file has is verified. Zeroes may follow the end; anything else there
- * is refused, also after gzip, where gzip(1) ignores it. Everything is read from the descriptor by position.
+ * Unwraps a file into sealed memory, holding little more of it at a time than the format's dictionary or block: gzip
+ * (RFC 1952, any number of members), zstd (RFC 8878, frames whose window is 128 MiB at most), xz (with LZMA2, delta and
+ * the filters for x86 and ARM64), lzma, lz4 (frames, also the old ones that Linux's build makes), bzip2, lzo (as lzop
+ * writes it). Every checksum that the file has is verified. Zeroes may follow the end; anything else there is refused, also
+ * after gzip, where gzip(1) ignores it. Everything is read from the descriptor by position.
  *
  * @param name of the file, for messages
  * @throws DecompressError when the file is bad or larger than allowed. What reading and writing throw passes as it is.
@@ -84,6 +85,12 @@ async function* unpack(
       return yield* unpackHere(from, (await import("../formats/compression/xz.ts")).unpackXz, bytesMax);
     case "lzma":
       return yield* unpackHere(from, (await import("../formats/compression/lzma.ts")).unpackLzma, bytesMax);
+    case "lz4":
+      return yield* unpackHere(from, (await import("../formats/compression/lz4.ts")).unpackLz4, bytesMax);
+    case "bzip2":
+      return yield* unpackHere(from, (await import("../formats/compression/bzip2.ts")).unpackBzip2, bytesMax);
+    case "lzo":
+      return yield* unpackHere(from, (await import("../formats/compression/lzo.ts")).unpackLzo, bytesMax);
   }
 }
 

@@ -1,4 +1,6 @@
+import { quote } from "../formats/format-error.ts";
 import type { FileRange, System } from "../linux/system.ts";
+import { readRangeOf } from "../machine/file-range.ts";
 import type { KexecState } from "../machine/kexec-state.ts";
 import type { MachineFacts } from "../machine/machine-facts.ts";
 import type { MemoryFile } from "../trust/memory-file.ts";
@@ -11,6 +13,7 @@ import { type KernelFile, readKernelFile } from "./kernel-file.ts";
 import { type ModulePart, plainRequest } from "./load-request.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
 import { PreflightError } from "./preflight.ts";
+import { type InitrdPiece, optionsAtLoad, rangesOfPieces, readHandover } from "./uki-options.ts";
 
 declare const loaded: unique symbol;
 
@@ -53,21 +56,74 @@ export async function planBoot(system: System, boot: VerifiedBoot, options: Load
   const { entry } = boot;
   const name = entry.linux.path;
   const kernel = keeper.use(
-    await readKernelFile(system, rangeOf(boot.kernel), name, { bytesMax: options.kernelBytesMax }),
+    await readKernelFile(system, rangeOf(boot.kernel), name, { bytesMax: options.kernelBytesMax, part: entry.part }),
   );
-  const own = boot.initrd === null ? [] : [rangeOf(boot.initrd)];
-  const initrd = keeper.use(joinInitrds(system, [...(kernel.enclosed?.initrds ?? []), ...own]));
+  const contents = kernel.kind === "uki" ? unifiedContents(system, keeper, boot, kernel) : plainContents(boot, kernel);
+  const initrd = keeper.use(joinInitrds(system, contents.initrds));
   const request = {
     ...plainRequest,
     kernel,
     initrd: initrd.range,
     modules: modulesOf(boot, kernel),
-    commandLine: targetCommandLine(entry, options.bootImage),
+    commandLine: targetCommandLine({ ...entry, options: contents.options }, options.bootImage),
     digest: digests[options.digest],
   } as const;
   const plan = await planLoad(system, request, options.state, options.machine);
   const kept = keeper.move();
   return { plan, [Symbol.dispose]: () => kept.dispose() };
+}
+
+/** What an entry hands over besides its kernel. */
+interface Contents {
+  readonly initrds: readonly FileRange[];
+  readonly options: string;
+}
+
+/** What a container brings comes first: its initrd, and where it holds options (an Android boot image) these. */
+function plainContents({ entry, initrd }: VerifiedBoot, { name, kind, enclosed }: KernelFile): Contents {
+  if (entry.embedded || entry.addons.length > 0) {
+    throw new PreflightError(`${name}: a unified kernel image expected, as when it was listed, found ${kind}`);
+  }
+  return {
+    initrds: [...(enclosed?.initrds ?? []), ...(initrd === null ? [] : [rangeOf(initrd)])],
+    options: [enclosed?.commandLine ?? "", entry.options].filter((part) => part !== "").join(" "),
+  };
+}
+
+/**
+ * What a unified kernel image and its add-ons hand over, read from the bytes that were verified. The options of an entry of
+ * the Boot Loader Specification have to be those that were listed; other configurations give their own, or else the
+ * image's own hold.
+ */
+function unifiedContents(system: System, keeper: DisposableStack, boot: VerifiedBoot, kernel: KernelFile): Contents {
+  const { entry } = boot;
+  const { container } = kernel;
+  const handover = readHandover(
+    readRangeOf(container),
+    container.length,
+    entry.part,
+    boot.addons.map((range) => ({ read: readRangeOf(range), size: range.length })),
+  );
+  const specified = entry.format === "uki" || entry.format === "bls1";
+  const options = specified ? optionsAtLoad(entry, handover) : entry.options || handover.options;
+  if (specified && options !== entry.options) {
+    throw new PreflightError(`${kernel.name} changed since it was listed: its options are ${quote(options)}`);
+  }
+  const ranges = (pieces: readonly InitrdPiece[]): FileRange[] =>
+    rangesOfPieces(system, keeper, pieces, container, boot.addons);
+  const own = boot.initrd === null ? [] : [rangeOf(boot.initrd)];
+  // A type 2 entry's own files are companions of the image; of others they are what stands in for its initrd.
+  const [before, behind] = entry.format === "uki" ? [[], own] : [own, []];
+  return {
+    initrds: [
+      ...ranges(handover.microcode),
+      ...before,
+      ...ranges(handover.initrd),
+      ...behind,
+      ...ranges(handover.closing),
+    ],
+    options,
+  };
 }
 
 /** An entry's multiboot modules, each with its string. */

@@ -2,6 +2,7 @@ import type { BootEntry, FoundMenu } from "../discovery/entry.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { type Glob, globMatches, parseGlob } from "../formats/glob.ts";
 import { asciiLower } from "../formats/loader-conf.ts";
+import { type EfiChoices, noEfiChoices } from "../machine/efi-variables.ts";
 
 export interface RankedEntry {
   readonly entry: BootEntry;
@@ -20,48 +21,21 @@ export interface Ranking {
 }
 
 /**
- * What the firmware's variables of the Boot Loader Interface choose: an entry's id or a pattern of ids, or `@saved`; null
- * where they say nothing.
- */
-export interface FirmwareChoices {
-  /** LoaderEntryOneShot */
-  readonly oneShot: string | null;
-  /** LoaderEntryPreferred: only an entry that has tries left */
-  readonly preferred: string | null;
-  /** LoaderEntryDefault */
-  readonly default: string | null;
-  /** LoaderEntryLastBooted, which `@saved` means */
-  readonly lastBooted: string | null;
-  /** Seconds that the menu is shown: LoaderConfigTimeoutOneShot, else LoaderConfigTimeout; Infinity: until somebody chooses. */
-  readonly timeoutSeconds: number | null;
-}
-
-export const noFirmwareChoices: FirmwareChoices = {
-  oneShot: null,
-  preferred: null,
-  default: null,
-  lastBooted: null,
-  timeoutSeconds: null,
-};
-
-/**
  * The order in which entries are tried:
  *
  * 1. what the operator's configuration names;
  * 2. what EFI variables name, once only first, then preferred, then default;
  * 3. menu by menu in the order of the devices, and on one volume in the order of the finders: in each first what its own
  *    configuration makes the default (GRUB's `default`, `saved_entry` and `fallback`, loader.conf, a `menu default`), then the
- *    others in menu order (that of the Boot Loader Specification, or of the file);
+ *    others in menu order (that of the Boot Loader Specification, or of the file); menus inside images after all others;
  * 4. what has no tries left.
  *
  * @param wanted the configuration's `entry`; null where it names none
  */
-export function rank(
-  menus: readonly FoundMenu[],
-  wanted: string | null,
-  firmware: FirmwareChoices = noFirmwareChoices,
-): Ranking {
-  const ranked = menus.flatMap((menu, index) => rankMenu(menu, menus.slice(0, index)));
+export function rank(menus: readonly FoundMenu[], wanted: string | null, efi: EfiChoices = noEfiChoices): Ranking {
+  // What lies inside an image is there for somebody to choose.
+  const inOrder = menus.toSorted((a, b) => Number(isInImages(a)) - Number(isInImages(b)));
+  const ranked = inOrder.flatMap((menu, index) => rankMenu(menu, inOrder.slice(0, index)));
   const order: RankedEntry[] = [];
   const missing: string[] = [];
   const placed = new Set<BootEntry>();
@@ -76,9 +50,9 @@ export function rank(
     for (const { entry } of chosen) put(entry, `the configuration's entry ${JSON.stringify(wanted)} names it`);
     if (chosen.length === 0) missing.push(`entry ${JSON.stringify(wanted)} was not found`);
   }
-  for (const { variable, name, onlyGood } of firmwareNames(firmware)) {
+  for (const { variable, name, onlyGood } of efiNames(efi)) {
     const said = `the EFI variable ${variable} says ${JSON.stringify(name)}`;
-    const named = ranked.filter(({ entry }) => isNamedByFirmware(entry, name));
+    const named = ranked.filter(({ entry }) => isNamedByEfi(entry, name));
     const chosen = named.find(({ entry }) => !onlyGood || !isExhausted(entry));
     if (chosen !== undefined) put(chosen.entry, said);
     else missing.push(`${said}, which ${named.length === 0 ? "is not offered" : "has no tries left"}`);
@@ -91,7 +65,7 @@ export function rank(
     order,
     defaultId: first?.entry.id ?? null,
     defaultReason: [...missing, first?.reason ?? "no boot entry was found"].join("; "),
-    timeoutSeconds: timeoutOf(winner ?? null, firmware),
+    timeoutSeconds: timeoutOf(winner ?? null, efi),
   };
 }
 
@@ -99,30 +73,34 @@ function isExhausted({ tries }: BootEntry): boolean {
   return tries?.left === 0;
 }
 
-interface FirmwareName {
+function isInImages({ format }: FoundMenu): boolean {
+  return format === "loopback";
+}
+
+interface EfiName {
   readonly variable: string;
   readonly name: string;
   /** An entry that has no tries left is passed over: with nobody there the machine would try it for ever. */
   readonly onlyGood: boolean;
 }
 
-function firmwareNames(firmware: FirmwareChoices): FirmwareName[] {
-  const names: FirmwareName[] = [];
+function efiNames(efi: EfiChoices): EfiName[] {
+  const names: EfiName[] = [];
   const add = (variable: string, value: string | null, onlyGood: boolean): void => {
     if (value === null) return;
     if (value !== "@saved") names.push({ variable, name: value, onlyGood });
-    else if (firmware.lastBooted !== null) {
-      names.push({ variable: `LoaderEntryLastBooted (${variable}: @saved)`, name: firmware.lastBooted, onlyGood });
+    else if (efi.lastBooted !== null) {
+      names.push({ variable: `LoaderEntryLastBooted (${variable}: @saved)`, name: efi.lastBooted, onlyGood });
     }
   };
-  add("LoaderEntryOneShot", firmware.oneShot, false);
-  add("LoaderEntryPreferred", firmware.preferred, true);
-  add("LoaderEntryDefault", firmware.default, true);
+  add("LoaderEntryOneShot", efi.oneShot, false);
+  add("LoaderEntryPreferred", efi.preferred, true);
+  add("LoaderEntryDefault", efi.default, true);
   return names;
 }
 
 /** Ids of the Boot Loader Interface are file names of entries, with or without suffix; case does not matter. */
-function isNamedByFirmware(entry: BootEntry, name: string): boolean {
+function isNamedByEfi(entry: BootEntry, name: string): boolean {
   if (entry.format !== "bls1" && entry.format !== "uki") return false;
   const pattern = readPattern(asciiLower(name));
   return entry.aliases.some((alias) => {
@@ -131,10 +109,9 @@ function isNamedByFirmware(entry: BootEntry, name: string): boolean {
   });
 }
 
-function timeoutOf(winner: FoundMenu | null, { timeoutSeconds }: FirmwareChoices): number | null {
+function timeoutOf(winner: FoundMenu | null, efi: EfiChoices): number | null {
   if (winner === null) return null;
-  if (timeoutSeconds === null || winner.format !== "bls1") return winner.timeoutSeconds;
-  return Number.isFinite(timeoutSeconds) ? timeoutSeconds : null;
+  return efi.timeoutVariable === null || winner.format !== "bls1" ? winner.timeoutSeconds : efi.timeoutSeconds;
 }
 
 /** @param before the menus that come before this one */
@@ -158,6 +135,7 @@ function rankMenu(menu: FoundMenu, before: readonly FoundMenu[]): RankedEntry[] 
 
 /** Why a menu lost to one before it. */
 function menuText(ahead: FoundMenu, menu: FoundMenu): string {
+  if (isInImages(menu) && !isInImages(ahead)) return `the ${ahead.format} menu on ${ahead.volume}: images come last`;
   if (ahead.volume !== menu.volume)
     return `the ${ahead.format} menu on ${ahead.volume}, which comes first in the order of devices`;
   return `the ${ahead.format} menu on the same volume, which is preferred`;

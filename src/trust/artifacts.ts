@@ -350,7 +350,7 @@ async function copyInto(
 
 /** What stands before and behind the only file of a cpio archive. Throws ArtifactError for a name that none can have. */
 function archiveAround(
-  { path, mode, directories }: ArchiveMember,
+  { path, mode, directories, directoryMode = 0o755 }: ArchiveMember,
   sizeBytes: number,
 ): { readonly before: Uint8Array; readonly after: Uint8Array } {
   const name = path.replace(/^\/+/, "");
@@ -361,15 +361,13 @@ function archiveAround(
     const above = parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"));
     const nodes = above
       .filter((_, index) => index + 1 >= first)
-      .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: archiveDirectoryMode }));
+      .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: directoryMode }));
     const file = encoder.entry({ type: "file", name, permissions: mode, sizeBytes });
     return { before: Buffer.concat([...nodes, file]), after: Buffer.concat([cpioPadding(sizeBytes), encoder.end()]) };
   } catch (error) {
     throw new ArtifactError(`wrap a file as ${JSON.stringify(path)}: ${messageOf(error)}`, { cause: error });
   }
 }
-
-const archiveDirectoryMode = 0o755;
 
 async function copyFile(
   planned: PlannedFile,

@@ -3,8 +3,10 @@ import type { KernelFile } from "../../handoff/kernel-file.ts";
 import type { OptionId } from "./option-table.ts";
 import type { GivenOption, Settings } from "./settings.ts";
 
+const otherKinds: readonly KernelKind[] = ["arm64-image", "riscv-image", "loongarch-image", "fit", "android-boot"];
+
 /** The types of `-t`, as kexec-tools names them on x86_64. */
-export const kernelTypes: readonly KernelKind[] = kernelKinds.filter((kind) => kind !== "arm64-image");
+export const kernelTypes: readonly KernelKind[] = kernelKinds.filter((kind) => !otherKinds.includes(kind));
 
 /** A kernel that is not of the type that `-t` asks for. */
 export class KernelTypeError extends Error {
@@ -47,6 +49,10 @@ const optionsOf: Readonly<Record<KernelKind, readonly OptionId[]>> = {
   "nbi-x86": [],
   uki: bzImageOptions,
   "arm64-image": linuxOptions,
+  "riscv-image": linuxOptions,
+  "loongarch-image": linuxOptions,
+  fit: bzImageOptions,
+  "android-boot": bzImageOptions,
 };
 
 /** The settings without what the loader of this kernel's type does not read, and the options that were left out. */

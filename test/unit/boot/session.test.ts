@@ -5,6 +5,7 @@ import { BootSession } from "../../../src/boot/session.ts";
 import { MachineSources } from "../../../src/discovery/machine-sources.ts";
 import type { FileSource } from "../../../src/discovery/source.ts";
 import type { LoadOptions } from "../../../src/handoff/load.ts";
+import { noEfiChoices } from "../../../src/machine/efi-variables.ts";
 import { ModuleLoader } from "../../../src/machine/modules.ts";
 import type { DeviceProblem } from "../../../src/machine/volumes.ts";
 import type { TrustMode } from "../../../src/trust/policy.ts";
@@ -122,6 +123,7 @@ async function bench(options: BenchOptions): Promise<Bench> {
     report,
     architecture: "x86_64",
     handoff,
+    efiChoices: () => noEfiChoices,
     quickenDigest,
     sources,
     events,

@@ -111,6 +111,7 @@ describe("explain ENTRY", () => {
   it("the variables that made its options, and where they were set", async () => {
     const { stdout } = await explain(...roots, "Plain");
     expect(below(stdout, "  variables in its files and options:")).toEqual([
+      'root="hd1,gpt1"  set by Slipway',
       'extra="debug"  set in vdb1:/boot/grub/grub.cfg:1',
     ]);
   });

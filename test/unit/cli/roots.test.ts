@@ -12,6 +12,7 @@ const nothing = {
   part: null,
   table: null,
   parttype: null,
+  layer: null,
 };
 
 describe("parseRoots", () => {
@@ -36,6 +37,23 @@ describe("parseRoots", () => {
         table: "gpt",
       },
     ));
+  it("a logical volume", () => {
+    const names = { kind: "lvm", vg: "vg-boot", lv: "root" };
+    gives("/mnt,lvm=vg-boot/root", "/mnt", { layer: { ...names, vgUuid: null, lvUuid: null } });
+    const [vgUuid, lvUuid] = ["Ka6pXo-edfo-xSWo-CswT-VQCU-IHG2-2jvGRU", "c0oA8T-3gYW-1XQk-yeMA-vsKQ-V1eK-aKzH4J"];
+    gives(`/mnt,lvm=vg-boot/root,lvmid=${vgUuid}/${lvUuid.replaceAll("-", "")}`, "/mnt", {
+      layer: { ...names, vgUuid, lvUuid },
+    });
+  });
+  it("an array", () => {
+    const uuid = "0badcafe00112233445566778899aab0";
+    gives("/mnt,md=host:boot", "/mnt", { layer: { kind: "md", uuid: null, name: "host:boot" } });
+    gives("/mnt,mduuid=0BADCAFE:00112233:44556677:8899aab0,part=1,table=gpt", "/mnt", {
+      part: 1,
+      table: "gpt",
+      layer: { kind: "md", uuid, name: null },
+    });
+  });
   it("a value may hold an equals sign or be empty", () =>
     gives("/mnt,label=a=b,uuid=", "/mnt", { label: "a=b", uuid: "" }));
   it("a directory may hold commas and equals signs", () => {
@@ -61,6 +79,10 @@ describe("parseRoots", () => {
     refuses(["/a,name=x:y"], '--root "/a,name=x:y": name "x:y", letters, digits and _ ! . + - expected'));
   it("part 0", () => refuses(["/a,part=0"], '--root "/a,part=0": part "0", a partition number from 1 expected'));
   it("part one", () => refuses(["/a,part=one"], 'part "one", a partition number from 1 expected'));
+  it("a logical volume without its group", () => refuses(["/a,lvm=root"], 'lvm "root", VG/LV expected'));
+  it("identifiers that are none", () => refuses(["/a,lvm=vg/lv,lvmid=x/y"], 'lvmid "x/y", VGUUID/LVUUID expected'));
+  it("a UUID that is none", () => refuses(["/a,mduuid=xyz"], 'mduuid "xyz", 32 hexadecimal digits expected'));
+  it("both", () => refuses(["/a,lvm=vg/lv,md=0"], '--root "/a,lvm=vg/lv,md=0": lvm= or md=, not both, expected'));
   it("table mbr", () => refuses(["/a,table=mbr"], '--root "/a,table=mbr": table "mbr", gpt or msdos expected'));
 });
 

@@ -16,6 +16,7 @@ function kernel(imageKind: KernelFile["imageKind"]): KernelFile {
     kind: imageKind,
     imageKind,
     image: { fd: -1, offset: 0, length: 1 },
+    container: { fd: -1, offset: 0, length: 1 },
     read: () => new Uint8Array(),
     wrapping: null,
     enclosed: null,

@@ -1,5 +1,5 @@
 import { fstatSync, readFileSync, writeSync } from "node:fs";
-import { gzipSync, zstdCompressSync } from "node:zlib";
+import { gunzipSync, gzipSync, zstdCompressSync } from "node:zlib";
 import { afterEach, describe, expect, test } from "vitest";
 import {
   type Compression,
@@ -69,12 +69,19 @@ const files: readonly (readonly [file: string, wrapping: Compression, original: 
   ["text.lzma", "lzma", text],
   ["empty.xz", "xz", new Uint8Array(0)],
   ["empty.lzma", "lzma", new Uint8Array(0)],
+  ["text.lz4", "lz4", text],
+  ["small.size.lz4", "lz4", small],
+  ["text.bz2", "bzip2", text],
+  ["text.lzo", "lzo", text],
 ];
 const smallFiles: readonly (readonly [file: string, wrapping: Compression])[] = [
   ["small.gz", "gzip"],
   ["small.zst", "zstd"],
   ["small.xz", "xz"],
   ["small.lzma", "lzma"],
+  ["small.lz4", "lz4"],
+  ["small.bz2", "bzip2"],
+  ["small.lzo", "lzo"],
 ];
 
 describe("files of the tools", () => {
@@ -137,6 +144,9 @@ describe("the limit", () => {
     ["gzip", gzipSync(zeroes)],
     ["zstd", zstdCompressSync(zeroes)],
     ["xz", data("zeroes.xz")],
+    ["lz4", gunzipSync(data("zeroes.legacy.lz4.gz"))],
+    ["bzip2", data("zeroes.bz2")],
+    ["lzo", gunzipSync(data("zeroes.lzo.gz"))],
   ] as const)("a bomb of %s is stopped", async (wrapping, bytes) => {
     const bytesMax = 1 << 20;
     let steps = 0;

@@ -16,6 +16,7 @@ function kernel(): KernelFile {
     kind: "bzImage64",
     imageKind: "bzImage64",
     image: { fd: -1, offset: 0, length: bytes.length },
+    container: { fd: -1, offset: 0, length: bytes.length },
     read: rangesOf(bytes),
     wrapping: null,
     enclosed: null,

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
-import { type FirmwareChoices, isWanted, noFirmwareChoices, type Ranking, rank } from "../../../src/handoff/rank.ts";
+import { isWanted, type Ranking, rank } from "../../../src/handoff/rank.ts";
+import { type EfiChoices, noEfiChoices } from "../../../src/machine/efi-variables.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 
 const entry = (id: string, own: Partial<BootEntry> = {}): BootEntry => bootEntry({ id, title: `Title ${id}`, ...own });
@@ -81,6 +82,13 @@ describe("rank", () => {
       'default="0", on vda1, behind the bls1 menu on the same volume, which is preferred',
     );
   });
+  it("what lies in images comes after every other volume's entries", () => {
+    const stick = menu("vda1", ["i"], { format: "loopback", defaultId: "i", defaultReason: "first" });
+    expect(order([stick, second])).toEqual(["d", "e", "i"]);
+    expect(rank([stick, second], null).order.at(-1)?.reason).toBe(
+      "first, on vda1, behind the grub menu on vdb1: images come last",
+    );
+  });
   it("what has no tries left comes after every other volume's entries", () => {
     const spent = menu("vda1", [], { entries: [entry("s", { tries: { left: 0, done: 3 } })], defaultId: "s" });
     expect(order([spent, second])).toEqual(["d", "e", "s"]);
@@ -131,8 +139,8 @@ describe("EFI variables", () => {
     }),
     menu("vdb1", [], { format: "grub", entries: [entry("g", { format: "grub", aliases: ["rescue.conf"] })] }),
   ];
-  const ranked = (choices: Partial<FirmwareChoices>, wanted: string | null = null): Ranking =>
-    rank(menus, wanted, { ...noFirmwareChoices, ...choices });
+  const ranked = (choices: Partial<EfiChoices>, wanted: string | null = null): Ranking =>
+    rank(menus, wanted, { ...noEfiChoices, ...choices });
   const ids = (ranking: Ranking): string => ranking.order.map((item) => item.entry.id).join("");
 
   it("once, then preferred, then default, then the menus", () => {
@@ -151,7 +159,7 @@ describe("EFI variables", () => {
     expect(ids(ranked({ default: "DEBIAN-6.1?.conf" }))).toBe("bacg");
   });
   it("entries of other formats are never meant", () => {
-    expect(ids(rank(menus.slice(1), null, { ...noFirmwareChoices, default: "rescue.conf" }))).toBe("g");
+    expect(ids(rank(menus.slice(1), null, { ...noEfiChoices, default: "rescue.conf" }))).toBe("g");
   });
   it("a name that is not offered is told", () => {
     expect(ranked({ default: "gone.conf" })).toMatchObject({
@@ -172,8 +180,7 @@ describe("EFI variables", () => {
     const spent = [
       menu("vda1", [], { entries: [specified("a", "a"), specified("x", "x", { tries: { left: 0, done: 3 } })] }),
     ];
-    const choose = (choices: Partial<FirmwareChoices>): Ranking =>
-      rank(spent, null, { ...noFirmwareChoices, ...choices });
+    const choose = (choices: Partial<EfiChoices>): Ranking => rank(spent, null, { ...noEfiChoices, ...choices });
     expect(ids(choose({ oneShot: "x" }))).toBe("xa");
     expect(ids(choose({ default: "x" }))).toBe("ax");
     expect(choose({ default: "x" }).defaultReason).toBe(
@@ -181,8 +188,12 @@ describe("EFI variables", () => {
     );
   });
   it("the time-out is theirs for a menu of the specification", () => {
-    expect(ranked({ timeoutSeconds: 0 }).timeoutSeconds).toBe(0);
-    expect(ranked({ timeoutSeconds: Number.POSITIVE_INFINITY }).timeoutSeconds).toBe(null);
-    expect(rank(menus.slice(1), null, { ...noFirmwareChoices, timeoutSeconds: 7 }).timeoutSeconds).toBe(null);
+    const timeoutVariable = "LoaderConfigTimeout";
+    expect(ranked({ timeoutVariable, timeoutSeconds: 0 }).timeoutSeconds).toBe(0);
+    expect(ranked({ timeoutVariable, timeoutSeconds: null }).timeoutSeconds).toBe(null);
+    expect(ranked({ timeoutSeconds: null }).timeoutSeconds).toBe(5);
+    expect(rank(menus.slice(1), null, { ...noEfiChoices, timeoutVariable, timeoutSeconds: 7 }).timeoutSeconds).toBe(
+      null,
+    );
   });
 });

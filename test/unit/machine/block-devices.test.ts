@@ -34,7 +34,7 @@ describe("listBlockDevices", () => {
       "pci/virtio1/block/vda/vda10": { size: "100", dev: "254:10", partition: "10" },
       "pci/virtio1/block/vda/vda2": { size: "100", dev: "254:2", partition: "2" },
     });
-    const common = { sectorBytes: 512, disk: "vda", diskSequence: "9" };
+    const common = { sectorBytes: 512, disk: "vda", diskSequence: "9", stack: null };
     expect(await listBlockDevices(root)).toEqual([
       { ...common, name: "vda", node: "/dev/vda", sizeBytes: 1_048_576n, partition: null, devno: "254:0" },
       { ...common, name: "vda2", node: "/dev/vda2", sizeBytes: 51_200n, partition: 2, devno: "254:2" },

@@ -102,6 +102,7 @@ describe("openVolume", () => {
       partition: 1,
       devno: "0:0",
       diskSequence: null,
+      stack: null,
     },
     partition: null,
     superblock: { type, usage: "filesystem", uuid: null, label: null },
@@ -118,8 +119,59 @@ describe("openVolume", () => {
         return 42;
       },
     });
-    expect(await openVolume(system, null, volume("ext3"), 1)).toBe(42);
+    expect(await openVolume(system, null, volume("ext3"), 1)).toEqual([42]);
     expect(requests).toEqual([{ type: "ext4", source: "/dev/loop7", options: [["noload", null]] }]);
+  });
+
+  describe("btrfs: the top, then the default subvolume", () => {
+    /** Roots of the mounts, one a call. */
+    const mounting = async (
+      ...roots: readonly string[]
+    ): Promise<{ views: number; options: unknown[]; open: boolean[] }> => {
+      const options: unknown[] = [];
+      const fds = roots.map((root) => openSync(root, "r"));
+      const system = fakeSystem({
+        attachReadOnlyLoop: readOnlyLoop,
+        openFilesystem: async (request) => {
+          options.push(request.options);
+          return fds[options.length - 1] ?? -1;
+        },
+      });
+      const opened = await openVolume(system, null, volume("btrfs"), 1);
+      return { views: opened.length, options, open: fds.map(isOpen) };
+    };
+    const isOpen = (fd: number): boolean => {
+      try {
+        fstatSync(fd);
+        return true;
+      } catch {
+        return false;
+      }
+    };
+    it("each is mounted", async () => {
+      const own = ["rescue", "nologreplay"];
+      expect(await mounting("/proc", "/sys")).toEqual({
+        views: 2,
+        options: [[own, ["subvolid", "5"]], [own]],
+        open: [true, true],
+      });
+    });
+    it("where they are the same, one is enough", async () => {
+      expect(await mounting("/proc", "/proc")).toMatchObject({ views: 1, open: [true, false] });
+    });
+    it("one that fails takes the others with it", async () => {
+      const first = openSync("/proc", "r");
+      let calls = 0;
+      const system = fakeSystem({
+        attachReadOnlyLoop: readOnlyLoop,
+        openFilesystem: async () => {
+          if (calls++ > 0) throw new Error("no such subvolume");
+          return first;
+        },
+      });
+      await expect(openVolume(system, null, volume("btrfs"), 1)).rejects.toThrow("no such subvolume");
+      expect(isOpen(first)).toBe(false);
+    });
   });
 
   it("mounts nothing on a live machine that has no loop device to stand between", async () => {

@@ -27,7 +27,7 @@ function device(name: string, content: Fixture | null, own: Partial<BlockDevice>
     closeSync(fd);
   }
   const sizeBytes = BigInt(content?.deviceBytes ?? 1 << 20);
-  const common = { sectorBytes: 512, disk: name, partition: null, devno: "0:0", diskSequence: null };
+  const common = { sectorBytes: 512, disk: name, partition: null, devno: "0:0", diskSequence: null, stack: null };
   return { name, node, sizeBytes, ...common, ...own };
 }
 
