@@ -1,19 +1,23 @@
+import { isAndroidBoot, parseAndroidBoot } from "./android-boot.ts";
 import { parseBeoboot } from "./beoboot.ts";
 import { ByteReader } from "./bytes.ts";
 import { bzImageHeadBytesMax, parseBzImage } from "./bzimage.ts";
 import { elfMachine } from "./elf-file.ts";
 import { type ElfImage, readElfImage } from "./elf-image.ts";
+import { isFdt } from "./fdt.ts";
+import { isFit } from "./fit.ts";
 import { FormatError } from "./format-error.ts";
 import { findMultiboot, multibootHeadBytesMax } from "./multiboot.ts";
 import { findMultiboot2, multiboot2HeadBytesMax } from "./multiboot2.ts";
 import { parseNbi } from "./nbi.ts";
-import { readPe } from "./pe.ts";
+import { peMachine, readPe } from "./pe.ts";
 import type { ReadRange } from "./ranges.ts";
 import { isUki } from "./uki.ts";
 import { isZboot } from "./zboot.ts";
 
 /*
- * What a kernel file is, by its content alone. The names and the order of x86's kinds are those of kexec(8), option -t.
+ * What a kernel file is, by its content alone. The names and the order of x86's kinds up to `uki` are those of kexec(8),
+ * option -t.
  */
 
 /** In the order in which they are asked for; the first that a file is counts. */
@@ -28,6 +32,10 @@ export const kernelKinds = [
   "nbi-x86",
   "uki",
   "arm64-image",
+  "riscv-image",
+  "loongarch-image",
+  "fit",
+  "android-boot",
 ] as const;
 export type KernelKind = (typeof kernelKinds)[number];
 
@@ -92,6 +100,11 @@ const judges: Readonly<Record<KernelKind, (kernel: Kernel) => string | null>> = 
   "nbi-x86": ({ read, size }) => parseProblem(() => parseNbi(read, size)),
   uki: judgeUki,
   "arm64-image": judgeArm64Image,
+  "riscv-image": judgeRiscvImage,
+  "loongarch-image": judgeLoongarchImage,
+  fit: judgeFit,
+  "android-boot": ({ head, read, size }) =>
+    isAndroidBoot(head) ? parseProblem(() => parseAndroidBoot(read, size)) : '"ANDROID!" expected at the start',
 };
 
 function parseProblem(parse: () => unknown): string | null {
@@ -151,6 +164,89 @@ function judgeUki({ read, size }: Kernel): string | null {
 function judgeArm64Image({ head }: Kernel): string | null {
   const r = new ByteReader(head, "arm64-image");
   return r.has(0, 64) && r.hasMagic(0x38, "ARM\x64") ? null : "the magic of an arm64 Image expected at byte 56";
+}
+
+/** Linux, Documentation/arch/riscv/boot-image-header.rst. */
+function judgeRiscvImage({ head }: Kernel): string | null {
+  const r = new ByteReader(head, "riscv-image");
+  const isImage = r.has(0, 64) && r.hasMagic(0x38, "RSC\x05");
+  return isImage ? null : "the magic of a RISC-V Image expected at byte 56";
+}
+
+/** IMAGE_FILE_MACHINE_LOONGARCH64. */
+const loongarchPeMachine = 0x6264;
+/** LINUX_PE_MAGIC: an image that holds the kernel itself. */
+const linuxPeMagic = 0x818223cd;
+
+/** Linux, arch/loongarch/kernel/head.S. */
+function judgeLoongarchImage({ read, size, head }: Kernel): string | null {
+  const r = new ByteReader(head, "loongarch-image");
+  if (!r.has(0, 64) || r.u32le(0x38, "magic") !== linuxPeMagic || isZboot(head)) {
+    return "the magic of a LoongArch Image expected at byte 56";
+  }
+  const image = tryTo(() => readPe(read, size));
+  if (typeof image === "string") return image;
+  if (image.machine === loongarchPeMachine) return null;
+  return `a PE image for machine 0x${loongarchPeMachine.toString(16)} expected, not for 0x${image.machine.toString(16)}`;
+}
+
+function judgeFit({ read, size, head }: Kernel): string | null {
+  if (!isFdt(head)) return "the magic of a flattened device tree expected at the start";
+  const isImage = tryTo(() => (isFit(read, size) ? null : "a device tree with images and configurations expected"));
+  return typeof isImage === "string" ? isImage : null;
+}
+
+/** Linux's names of other machines than x86, by `e_machine` of ELF files. */
+const elfArchitectures: Readonly<Record<number, string>> = {
+  2: "sparc",
+  8: "mips",
+  15: "parisc",
+  20: "powerpc",
+  21: "powerpc64",
+  22: "s390",
+  [elfMachine.arm]: "arm",
+  42: "sh",
+  43: "sparc64",
+  [elfMachine.aarch64]: "arm64",
+  [elfMachine.riscv]: "riscv",
+  258: "loongarch",
+};
+const peArchitectures: Readonly<Record<number, string>> = {
+  [peMachine.arm]: "arm",
+  [peMachine.aarch64]: "arm64",
+  [peMachine.riscv64]: "riscv",
+  [loongarchPeMachine]: "loongarch",
+};
+const imageArchitectures: Partial<Readonly<Record<KernelKind, string>>> = {
+  "arm64-image": "arm64",
+  "riscv-image": "riscv",
+  "loongarch-image": "loongarch",
+};
+
+/** Linux, arch/arm/boot/compressed/head.S: where the magic of a zImage stands, and what it is. */
+const armMagic = { offset: 0x24, value: 0x016f2818 } as const;
+
+/**
+ * Linux's name of the architecture (`arm64`, `riscv`) that a file of `size` bytes has a kernel for, when that is another one
+ * than x86; null when it is a kernel for x86, or none.
+ */
+export function foreignArchitecture(read: ReadRange, size: number): string | null {
+  const kernel = openKernel(read, size);
+  const kind = (Object.keys(imageArchitectures) as KernelKind[]).find((each) => judges[each](kernel) === null);
+  if (kind !== undefined) return imageArchitectures[kind] ?? null;
+  const { elf, head } = kernel;
+  if (typeof elf !== "string") {
+    const isX86 = elf.machine === elfMachine.x86_64 || elf.machine === elfMachine.i386;
+    const isProgram = elf.type === "executable" || elf.type === "shared";
+    return isX86 || !isProgram ? null : (elfArchitectures[elf.machine] ?? `ELF machine ${elf.machine}`);
+  }
+  const r = new ByteReader(head, "zImage");
+  return r.has(armMagic.offset, 4) && r.u32le(armMagic.offset, "magic") === armMagic.value ? "arm" : null;
+}
+
+/** The same of a PE image's `Machine`; null for x86 and for machines that Linux does not run on. */
+export function foreignPeArchitecture(machine: number): string | null {
+  return peArchitectures[machine] ?? null;
 }
 
 export type Wrapping = "gzip" | "zstd" | "xz" | "lzma" | "lz4" | "bzip2" | "lzo" | "zboot";

@@ -1,5 +1,5 @@
 import { ByteReader } from "./bytes.ts";
-import { quote } from "./format-error.ts";
+import { FormatError, quote } from "./format-error.ts";
 import type { ByteRange } from "./ranges.ts";
 
 /*
@@ -15,6 +15,30 @@ export interface ZbootImage {
   readonly payload: ByteRange;
   /** As the kernel's build names it: `gzip`, `zstd22`, `xzkern`, `lzma`, `lz4`, `lzo`. */
   readonly compression: string;
+}
+
+/** The compression by its name in the header: the build of the kernel calls some otherwise. */
+const compressions = {
+  gzip: "gzip",
+  zstd22: "zstd",
+  zstd: "zstd",
+  xzkern: "xz",
+  xz: "xz",
+  lzma: "lzma",
+  lz4: "lz4",
+  lzo: "lzo",
+} as const;
+export type ZbootCompression = (typeof compressions)[keyof typeof compressions];
+
+/** What the payload is compressed by. @throws FormatError for a name that no build uses. */
+export function zbootCompression({ compression }: ZbootImage): ZbootCompression {
+  const known = Object.entries(compressions).find(([name]) => name === compression);
+  if (known !== undefined) return known[1];
+  const names = Object.keys(compressions).join(", ");
+  throw new FormatError("zboot", `${names} expected, not ${quote(compression)}`, {
+    offset: 24,
+    field: "compression type",
+  });
 }
 
 /** Whether these are the first bytes of a zboot image. */

@@ -1,4 +1,5 @@
 import { closeSync, openSync, readFileSync, readSync } from "node:fs";
+import { createMapping, removeMapping } from "./device-mapper.ts";
 import { errno, SyscallError } from "./errno.ts";
 import { Libc } from "./libc.ts";
 import type {
@@ -137,6 +138,8 @@ function createSystem(libc: Libc): System {
     openFilesystem: (request) => openFilesystem(libc, request),
     forbidWrites: (fd) => forbidWrites(libc, fd),
     attachReadOnlyLoop: (fd) => attachReadOnlyLoop(libc, fd),
+    createMapping: (request) => createMapping(libc, request),
+    removeMapping: (name) => removeMapping(libc, name),
     cloneMount: (path) => cloneMount(libc, path),
     openBeneath: (rootFd, path) => openBeneath(libc, rootFd, path),
     loadModule: (fd, path, parameters) => loadModule(libc, fd, path, parameters),

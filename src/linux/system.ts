@@ -21,6 +21,31 @@ export interface FilesystemRequest {
   readonly options: readonly (readonly [name: string, value: string | null])[];
 }
 
+/** A stretch of a mapped device (Linux, Documentation/admin-guide/device-mapper); sectors of 512 bytes. */
+export interface MappingTarget {
+  readonly start: number;
+  readonly sectors: number;
+  /** `linear`, `striped`. */
+  readonly type: string;
+  /** As dmsetup(8) takes them: `254:0 2048`. */
+  readonly parameters: string;
+}
+
+export interface MappingRequest {
+  /** Of up to 127 bytes; not taken. */
+  readonly name: string;
+  /** Of up to 128 bytes; not taken either. */
+  readonly uuid: string;
+  readonly targets: readonly MappingTarget[];
+}
+
+export interface MappedDevice {
+  /** `major:minor`. */
+  readonly devno: string;
+  /** The kernel's name: `dm-0`. */
+  readonly name: string;
+}
+
 /** Bytes of a file mapped into memory, read-only. */
 export interface MappedBytes extends Disposable {
   readonly bytes: Uint8Array;
@@ -117,6 +142,13 @@ export interface System {
    * when the returned descriptor is closed and nothing is mounted from it.
    */
   attachReadOnlyLoop(fd: number): { readonly node: string; readonly fd: number };
+  /**
+   * Makes a device of parts of others, for reading: it is read-only itself, and the device mapper opens the others so
+   * (ioctl(2) DM_DEV_CREATE, DM_TABLE_LOAD with DM_READONLY_FLAG). udev is told to leave it alone.
+   */
+  createMapping(request: MappingRequest): Promise<MappedDevice>;
+  /** Removes a mapped device as soon as nobody uses it (DM_DEV_REMOVE with DM_DEFERRED_REMOVE); one that is gone is no error. */
+  removeMapping(name: string): Promise<void>;
   /** A private read-only view of what is mounted at `path`, without the mounts below it (open_tree(2), mount_setattr(2)). */
   cloneMount(path: string): Promise<number>;
   /** Opens a file below a directory; links and anything that leaves the directory are refused (openat2(2)). */

@@ -18,7 +18,19 @@ export interface BlockDevice {
   readonly devno: string;
   /** Counts the media of the machine's life: a device whose number changed holds another medium. Null on old kernels. */
   readonly diskSequence: string | null;
+  /** What the running kernel has made the device, or the disk it is a part of, from; null for a real disk. */
+  readonly stack: DeviceStack | null;
 }
+
+/** A device that the running kernel has made of others. */
+export type DeviceStack =
+  /**
+   * By the device mapper: its name, an identifier that tells who made it (`LVM-…`, `CRYPT-…`, `mpath-…`), and whether another
+   * device is made of it.
+   */
+  | { readonly kind: "dm"; readonly name: string; readonly uuid: string; readonly isHeld: boolean }
+  /** A software RAID array, with the kernel's names of its members. */
+  | { readonly kind: "md"; readonly members: readonly string[] };
 
 /** sysfs counts sizes in these, whatever the logical sector is. */
 const sysfsSectorBytes = 512n;
@@ -34,7 +46,7 @@ export async function listBlockDevices(sysfs = "/sys"): Promise<BlockDevice[]> {
 }
 
 /** Null for a device that has no medium or that has just gone. */
-async function readBlockDevice(sysfs: string, name: string): Promise<BlockDevice | null> {
+export async function readBlockDevice(sysfs: string, name: string): Promise<BlockDevice | null> {
   try {
     const directory = await realpath(`${sysfs}/class/block/${name}`);
     const partition = await attribute(directory, "partition");
@@ -53,10 +65,22 @@ async function readBlockDevice(sysfs: string, name: string): Promise<BlockDevice
       partition: partition === null ? null : Number(partition),
       devno,
       diskSequence: await attribute(diskDirectory, "diskseq"),
+      stack: await readStack(diskDirectory),
     };
   } catch {
     return null;
   }
+}
+
+async function readStack(diskDirectory: string): Promise<DeviceStack | null> {
+  const name = await attribute(diskDirectory, "dm/name");
+  if (name !== null) {
+    const uuid = (await attribute(diskDirectory, "dm/uuid")) ?? "";
+    const holders = await readdir(`${diskDirectory}/holders`).catch(() => []);
+    return { kind: "dm", name, uuid, isHeld: holders.length > 0 };
+  }
+  if ((await attribute(diskDirectory, "md/array_state")) === null) return null;
+  return { kind: "md", members: await readdir(`${diskDirectory}/slaves`).catch(() => []) };
 }
 
 async function attribute(directory: string, name: string): Promise<string | null> {

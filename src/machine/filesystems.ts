@@ -11,6 +11,10 @@ export interface FilesystemSupport {
   readonly options: readonly (readonly [name: string, value: string | null])[];
   /** The driver to name in the mount call where it differs from `type`. */
   readonly driver?: string;
+  /** Options of each of several roots, in the order in which a path is looked for in them; one root without more unless told. */
+  readonly views?: readonly (readonly (readonly [name: string, value: string | null])[])[];
+  /** What is there as long as a filesystem of this UUID is mounted. */
+  readonly inUse?: (uuid: string) => string;
 }
 
 /** ext2 and ext3 are mounted by the ext4 driver, which alone knows `noload` for all three. */
@@ -36,7 +40,14 @@ export const filesystems: readonly FilesystemSupport[] = [
       ["nouuid", null],
     ],
   },
-  { type: "btrfs", modules: ["crypto-crc32c", "btrfs"], options: [["rescue", "nologreplay"]] },
+  {
+    type: "btrfs",
+    modules: ["crypto-crc32c", "btrfs"],
+    options: [["rescue", "nologreplay"]],
+    // GRUB's paths start at the top (`/@/boot/vmlinuz`); openSUSE's GRUB, and Linux, start at the default subvolume.
+    views: [[["subvolid", "5"]], []],
+    inUse: (uuid) => `/sys/fs/btrfs/${uuid}/devinfo`,
+  },
   { type: "iso9660", modules: ["isofs"], options: [] },
   { type: "squashfs", modules: ["squashfs"], options: [] },
   { type: "erofs", modules: ["erofs"], options: [] },

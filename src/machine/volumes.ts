@@ -76,14 +76,18 @@ function describeFailure(device: BlockDevice, error: unknown): string {
   return messageOf(error);
 }
 
-async function readTable(disk: BlockDevice): ReturnType<typeof readPartitionTable> {
-  await using file = await openDevice(disk);
-  return await readPartitionTable(reader(file), disk.sizeBytes, disk.sectorBytes);
+export function readTable(disk: BlockDevice): ReturnType<typeof readPartitionTable> {
+  return readDevice(disk, (read) => readPartitionTable(read, disk.sizeBytes, disk.sectorBytes));
 }
 
-async function readSuperblock(device: BlockDevice): Promise<SuperblockFacts | null> {
+export function readSuperblock(device: BlockDevice): Promise<SuperblockFacts | null> {
+  return readDevice(device, (read) => probeSuperblock(read, device.sizeBytes));
+}
+
+/** Opens a device for as long as `work` reads from it. */
+export async function readDevice<T>(device: BlockDevice, work: (read: ReadAt) => Promise<T>): Promise<T> {
   await using file = await openDevice(device);
-  return await probeSuperblock(reader(file), device.sizeBytes);
+  return await work(reader(file));
 }
 
 function openDevice(device: BlockDevice): Promise<FileHandle> {
