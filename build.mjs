@@ -77,6 +77,11 @@ const hostTools = [
   { for: "vm", package: "xorriso", probe: ["xorriso"] },
   { for: "vm", package: "debootstrap", probe: ["debootstrap"] },
   { for: "vm", package: "grub-common", probe: ["grub-script-check"] },
+  { for: "vm", package: "device-tree-compiler", probe: ["dtc"] },
+  { for: "vm", package: "u-boot-tools", probe: ["mkimage"] },
+  { for: "vm", package: "mkbootimg", probe: ["mkbootimg"] },
+  { for: "vm", package: "systemd-boot", probe: ["bootctl"] },
+  { for: "vm", package: "systemd-boot-efi", probe: ["/usr/lib/systemd/boot/efi/linuxx64.efi.stub"] },
 ];
 
 /** A failure whose message says all there is to say; printed without a stack. */
