@@ -39,9 +39,9 @@ it("EFI variables of real firmware choose the entry: once, then for good, and no
   const other = await guest.run("slipway list --json --root /,name=vda");
   expect(JSON.parse(other.stdout)).toMatchObject({ default: "vda:bls1:first" });
   expect(await chosen()).toEqual(["vda:bls1:second", 7]);
-  await guest.run(setVariable("LoaderEntryOneShot", "gone"));
+  await guest.run(setVariable("LoaderEntryPreferred", "gone"));
   const gone = await guest.run(`slipway explain ${root}`);
   expect(gone.stdout).toContain(
-    'because: the EFI variable LoaderEntryOneShot says "gone", which is not offered; the EFI variable LoaderEntryDefault says "third.conf"',
+    'because: the EFI variable LoaderEntryPreferred says "gone", which is not offered; the EFI variable LoaderEntryOneShot says "second"',
   );
 });

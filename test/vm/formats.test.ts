@@ -126,11 +126,13 @@ boot
   it("a FIT image with a kernel and an initrd", async () => {
     const source = `/dts-v1/;
 / {
+  description = "a kernel and its initrd";
+  #address-cells = <1>;
   images {
     kernel { description = "kernel"; data = /incbin/("vmlinuz"); type = "kernel"; arch = "x86_64"; os = "linux"; compression = "none"; load = <0>; entry = <0>; hash { algo = "sha256"; }; };
     ramdisk { description = "initrd"; data = /incbin/("initrd"); type = "ramdisk"; arch = "x86_64"; os = "linux"; compression = "none"; hash { algo = "sha256"; }; };
   };
-  configurations { default = "board"; board { kernel = "kernel"; ramdisk = "ramdisk"; }; };
+  configurations { default = "board"; board { description = "board"; kernel = "kernel"; ramdisk = "ramdisk"; }; };
 };
 `;
     const at = path.join(directory, "fit");
@@ -169,7 +171,7 @@ boot
       "/boot/loader/entries/newer.conf": entry("newer", "2"),
       "/boot/loader/entries/older.conf": entry("older", "1"),
       "/boot/grub2/grubenv": grubenv,
-      "/boot/grub2/grub.cfg": 'load_env\nset default="$saved_entry"\ninsmod blscfg\nblscfg /boot/loader/entries\n',
+      "/boot/grub2/grub.cfg": 'load_env\nset default="$saved_entry"\ninsmod blscfg\nblscfg\n',
     };
     const commandLine = `BOOT_IMAGE=/boot/vmlinuz ${options("blscfg")} which=older`;
     await boots("blscfg", files, { id: "vda1:bls1:older", commandLine });
