@@ -23,7 +23,8 @@ export function kexecUsage(): string {
 
 Loads a kernel from the running one and jumps into it, as kexec(8) of kexec-tools does; docs/kexec.md
 tells where it differs. KERNEL is a bzImage, a unified kernel image, an ELF, multiboot, NBI or BeoBoot
-image, as it is or compressed by gzip, zstd, xz or lzma. ADDRESS is decimal, 0x… or octal (0…).
+image, as it is or compressed by gzip, zstd, xz, lzma, lz4, bzip2 or lzo. ADDRESS is decimal,
+0x… or octal (0…).
 Exit code: 0; 1 for a mistake in the command line and for what cannot be begun, with -S for a loaded
 kernel; 2 when --check finds a reason against; 255 for a failure; 253 when -s finds no kexec_file_load.
 
