@@ -2,12 +2,20 @@ import { parseArgs } from "node:util";
 import { loadOptions } from "../boot/load-options.ts";
 import type { BootEntry, FileRef, InitrdRef, SkippedEntry } from "../discovery/entry.ts";
 import { messageOf } from "../formats/error-text.ts";
+import { kernelVersion } from "../formats/kernel-version.ts";
 import { printable } from "../formats/printable.ts";
+import { readUki } from "../formats/uki.ts";
+import { chooseDevicetree } from "../formats/uki-devicetree.ts";
 import { targetCommandLine } from "../handoff/command-line.ts";
 import { findings } from "../handoff/findings.ts";
+import type { KernelFile } from "../handoff/kernel-file.ts";
 import { describeHandoff, type LoadOptions, planBoot } from "../handoff/load.ts";
 import { nameMatcher } from "../handoff/rank.ts";
+import { profileOf } from "../handoff/uki-options.ts";
 import { nativeSystem } from "../linux/native.ts";
+import { readRangeOf } from "../machine/file-range.ts";
+import { Remarks } from "../machine/kernel-files.ts";
+import { readMachineIdentity } from "../machine/machine-identity.ts";
 import { verify } from "../trust/verify.ts";
 import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
 import { exitNoEntries } from "./list.ts";
@@ -146,7 +154,6 @@ export async function explainEntry(
     ...(entry.devicetree === null ? [] : [`  dtb       ${place(entry.devicetree)}`]),
     ...entry.overlays.map((ref) => `  overlay   ${place(ref)}`),
     `  options   ${entry.options}${entry.embedded ? "  (from inside the kernel's file)" : ""}`,
-    `  handed over as: ${targetCommandLine(entry, result.config.handoff.bootImage)}`,
     ...entry.configs.map((config) => `  config    ${place(config.ref)} (${config.bytes.length} bytes)`),
     ...entry.unsignedInputs.map((input) => `  ${input.what} comes from ${place(input.config.ref)}`),
   ];
@@ -158,6 +165,7 @@ export async function explainEntry(
   if (position > 0)
     lines.push(`  the default is ${result.ranking.defaultId ?? "none"}: ${result.ranking.defaultReason}`);
   const judged = await judgeLines(result, entry, keys, options);
+  lines.push(`  handed over as: ${judged.commandLine ?? targetCommandLine(entry, result.config.handoff.bootImage)}`);
   lines.push(...judged.lines);
   return { text: linesText(lines), boots: judged.boots };
 }
@@ -181,6 +189,8 @@ function variableLines({ variables }: BootEntry): string[] {
 interface Judged {
   readonly lines: readonly string[];
   readonly boots: boolean;
+  /** As the kernel would get it; null where the entry would not boot. */
+  readonly commandLine: string | null;
 }
 
 async function judgeLines(
@@ -200,16 +210,43 @@ async function judgeLines(
         `    ${item.role} ${item.role === "options" ? "" : `${place(item.ref)} `}${item.trusted ? `trusted by ${item.by}` : `refused: ${item.reason}`}`,
       );
     }
-    if (!verdict.ok) return { lines: [...lines, "  would not boot: the policy refuses it"], boots: false };
+    if (!verdict.ok)
+      return { lines: [...lines, "  would not boot: the policy refuses it"], boots: false, commandLine: null };
     using planned = await planBoot(nativeSystem(), verdict.boot, options);
     const shown = findings(planned.plan, options.machine).map(
       ({ severity, what, remedy }) => `    ${severity}: ${what}${remedy === null ? "" : `; ${remedy}`}`,
     );
+    const { kernel } = planned.plan.request;
     const handoff = `  handoff   ${describeHandoff(planned.plan)}`;
-    return { lines: [...lines, handoff, ...shown, "  would boot"], boots: true };
+    const about = [...kernelLines(kernel), ...devicetreeLines(kernel, entry.part)];
+    return {
+      lines: [...lines, ...about, handoff, ...shown, "  would boot"],
+      boots: true,
+      commandLine: planned.plan.request.commandLine,
+    };
   } catch (error) {
-    return { lines: [`  would not boot: ${messageOf(error)}`], boots: false };
+    return { lines: [`  would not boot: ${messageOf(error)}`], boots: false, commandLine: null };
   }
+}
+
+/** What the kernel says of itself. */
+function kernelLines({ kind, imageKind, wrapping, read, image }: KernelFile): string[] {
+  const version = kernelVersion(read, image.length);
+  const forms = [kind, ...(imageKind === kind ? [] : [imageKind]), ...(wrapping === null ? [] : [`in ${wrapping}`])];
+  return [`  kernel    ${version ?? "of unknown version"} (${forms.join(", ")})`];
+}
+
+/** The device tree of a unified kernel image that is for this machine, where it has one. */
+function devicetreeLines({ kind, container }: KernelFile, part: string | null): string[] {
+  if (kind !== "uki") return [];
+  const read = readRangeOf(container);
+  const image = readUki(read, container.length, profileOf(part));
+  if (image.devicetree === null && image.boardDevicetrees.length === 0) return [];
+  const problems: string[] = [];
+  const remarks = new Remarks();
+  const chosen = chooseDevicetree(read, image, readMachineIdentity(remarks), (problem) => problems.push(problem));
+  const said = chosen === null ? "none of the image's is for this machine" : chosen.reason;
+  return [`  dtb       ${said}`, ...[...problems, ...remarks.sentences].map((problem) => `    ${problem}`)];
 }
 
 function place(ref: FileRef): string {

@@ -131,7 +131,7 @@ async function configsOf(source: FileSource): Promise<{ paths: readonly string[]
 }
 
 /** Permission bits of a file that `newc:` wraps (loader/linux.c, `grub_initrd_load`). */
-const archiveFileMode = 0o777;
+const archiveMode = 0o777;
 
 /** What an entry is called, and what its name tells. */
 type EntryIdentity = Pick<BootEntry, "id" | "format" | "architecture" | "version" | "tries"> & {
@@ -287,7 +287,8 @@ class MenuResult {
   #initrd(use: GrubInitrd): InitrdRef | null {
     const ref = this.#used(use);
     if (ref === null || use.archivePath === null) return ref;
-    return { ...ref, archive: { path: use.archivePath, mode: archiveFileMode, directories: Number.POSITIVE_INFINITY } };
+    const member = { path: use.archivePath, mode: archiveMode, directories: Number.POSITIVE_INFINITY };
+    return { ...ref, archive: { ...member, directoryMode: archiveMode } };
   }
 
   #variable({ name, value, place }: UsedVariable): EntryVariable {

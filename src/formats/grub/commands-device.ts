@@ -114,8 +114,8 @@ function hintedDevices(machine: Machine, hint: string): { readonly name: string;
   // Those of a hinted disk are taken from the first on.
   const partitions = hint.endsWith(",") ? machine.devices.filter(({ name }) => name.startsWith(hint)).toReversed() : [];
   if (device === null) return partitions;
-  const known = machine.devices.find((other) => other.device === device)?.name ?? device.name;
-  return [{ name: known, device }, ...partitions];
+  // GRUB goes on with the name that the hint gave.
+  return [{ name: written, device }, ...partitions];
 }
 
 async function isSearched(

@@ -115,9 +115,15 @@ const echoEscapes: ReadonlyMap<string, string> = new Map([
 export async function test(machine: Machine, { words }: CommandCall): Promise<number> {
   const value = await evaluateTest(words, {
     async file(path) {
-      const { device, use } = await machine.locate(path);
-      if (device === null || !use.writtenPath.startsWith("/")) return null;
-      const asked = await machine.ask(() => machine.host.entry(device, use.writtenPath));
+      const { device } = await machine.locate(path);
+      if (device === null) return null;
+      // commands/test.c, `get_fileinfo`: what stands behind the last parenthesis, without slashes at its end. Nothing is the
+      // whole device, and a name alone stands in its root.
+      const written = path.text.slice(path.text.lastIndexOf(")") + 1).replace(/\/+$/, "");
+      if (written === "") return { directory: true, size: 0 };
+      const asked = await machine.ask(() =>
+        machine.host.entry(device, written.startsWith("/") ? written : `/${written}`),
+      );
       return "error" in asked ? null : asked.answer;
     },
     unanswered: (reason) => machine.report(`test ${reason}`),
