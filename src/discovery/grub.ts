@@ -130,7 +130,7 @@ async function configsOf(source: FileSource): Promise<{ paths: readonly string[]
   return { paths, skipped };
 }
 
-/** Permission bits of a file that `newc:` wraps (loader/linux.c, `grub_initrd_load`). */
+/** Permission bits of a file that `newc:` wraps, and of its directories (loader/linux.c, `grub_initrd_load`). */
 const archiveMode = 0o777;
 
 /** What an entry is called, and what its name tells. */

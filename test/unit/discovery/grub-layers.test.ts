@@ -148,6 +148,7 @@ test("Xen with its modules, a wrapped file, a kernel that is booted at once", as
     path: "/etc/x",
     mode: 0o777,
     directories: Number.POSITIVE_INFINITY,
+    directoryMode: 0o777,
   });
   expect(menu.skipped.map(({ reason }) => reason)).toEqual(['module: "/none" is missing on (hd0,gpt2)']);
   expect([menu.defaultId, menu.defaultReason]).toEqual([
