@@ -67,12 +67,17 @@ function hasSeveralProcessors({ qemuArguments = [] }: VmOptions): boolean {
   return Number.parseInt(qemuArguments[qemuArguments.indexOf("-smp") + 1] ?? "1", 10) > 1;
 }
 
+/** A clock that counts instructions is for one thread only. */
+function countsInstructions(options: VmOptions): boolean {
+  return options.qemuArguments?.includes("-icount") ?? false;
+}
+
 function qemuWords(options: VmOptions, socket: string): string[] {
   const words = [
     "-machine",
     "q35",
     "-accel",
-    `tcg,thread=${hasSeveralProcessors(options) ? "single" : "multi"}`,
+    `tcg,thread=${hasSeveralProcessors(options) || countsInstructions(options) ? "single" : "multi"}`,
     "-cpu",
     "max",
   ];
