@@ -8,6 +8,8 @@ import type { System } from "../linux/system.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
 import { openConsoles } from "../machine/consoles.ts";
 import { readEfiChoices } from "../machine/efi-variables.ts";
+import { Remarks } from "../machine/kernel-files.ts";
+import { type MachineDescription, readMachineDescription } from "../machine/machine-description.ts";
 import { ModuleLoader } from "../machine/modules.ts";
 import { readKeysIfAny } from "../trust/policy.ts";
 import { type Config, configPath, defaultConfig, keysDirectory, overrideConfig, parseConfig } from "./config.ts";
@@ -87,6 +89,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
     architecture: machineArchitecture(),
     handoff: () => loadOptions(config),
     efiChoices: () => readEfiChoices(),
+    machine: machineReader(report),
     quickenDigest: () => modules.load(digestAlias),
     sources: new MachineSources(system, modules, timeoutSeconds),
     events,
@@ -96,6 +99,18 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   for (const problem of [...modules.problems, ...unmounted]) report.failure(`warning: ${problem}`);
   void events.listen();
   return session;
+}
+
+/** Reads the machine's description at the first search, when the drivers are there, and no more. */
+function machineReader(report: Report): () => MachineDescription {
+  let known: MachineDescription | null = null;
+  return () => {
+    if (known !== null) return known;
+    const remarks = new Remarks();
+    known = readMachineDescription(remarks);
+    for (const remark of remarks.sentences) report.failure(`warning: ${remark}`);
+    return known;
+  };
 }
 
 /** A missing file means the defaults; a file that is not valid stops the boot, for nobody knows what it was to forbid. */

@@ -7,6 +7,7 @@ import type { LoadOptions } from "../handoff/load.ts";
 import { isWanted, type Ranking, rank } from "../handoff/rank.ts";
 import type { System } from "../linux/system.ts";
 import type { EfiChoices } from "../machine/efi-variables.ts";
+import type { MachineDescription } from "../machine/machine-description.ts";
 import type { Policy } from "../trust/policy.ts";
 import { attempt } from "./attempt.ts";
 import type { Config } from "./config.ts";
@@ -23,6 +24,8 @@ export interface SessionParts {
   readonly handoff: () => LoadOptions;
   /** What EFI variables choose now. */
   readonly efiChoices: () => EfiChoices;
+  /** What the machine says of itself. */
+  readonly machine: () => MachineDescription;
   /** Has the running kernel use its quickest SHA-256. */
   readonly quickenDigest: () => Promise<void>;
   readonly sources: MachineSources;
@@ -131,7 +134,7 @@ export class BootSession {
     const { config, sources, report, architecture } = this.#parts;
     this.#stale = false;
     const efi = this.#parts.efiChoices();
-    this.#found = await discover(sources.sources, architecture, config.limits, efi.lastBooted);
+    this.#found = await discover(sources.sources, architecture, config.limits, efi.lastBooted, this.#parts.machine);
     this.#ranking = rank(this.#found.menus, config.entry, efi);
     const ids = JSON.stringify(this.#found.entries.map((entry) => entry.id));
     if (ids === this.#announced) return;

@@ -10,6 +10,12 @@ import { type Ranking, rank } from "../handoff/rank.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { machineArchitecture } from "../machine/architecture.ts";
 import { noEfiChoices, readEfiChoices } from "../machine/efi-variables.ts";
+import { Remarks } from "../machine/kernel-files.ts";
+import {
+  type MachineDescription,
+  readMachineDescription,
+  unknownMachineDescription,
+} from "../machine/machine-description.ts";
 import { openRoot, parseRoots } from "./roots.ts";
 
 export const efiUsage = `  --efivars DIR    EFI variables, as efivarfs shows them, that may choose an entry; without it this
@@ -52,14 +58,21 @@ export async function survey(
   const { sources, remarks, close } = await openSources(config, rootSpecs);
   // The variables of this machine's firmware say nothing of directories.
   const efi = efiVariables !== undefined || rootSpecs.length === 0 ? readEfiChoices(efiVariables) : noEfiChoices;
+  // Nor is it known which machine they are to boot.
+  const problems = new Remarks();
+  let known: MachineDescription | null = rootSpecs.length === 0 ? null : unknownMachineDescription;
+  const machine = (): MachineDescription => {
+    known ??= readMachineDescription(problems);
+    return known;
+  };
   try {
-    const found = await discover(sources, machineArchitecture(), config.limits, efi.lastBooted);
+    const found = await discover(sources, machineArchitecture(), config.limits, efi.lastBooted, machine);
     return {
       config,
       sources,
       found,
       ranking: rank(found.menus, config.entry, efi),
-      remarks: [...remarks, ...efi.problems],
+      remarks: [...remarks, ...efi.problems, ...problems.sentences],
       [Symbol.asyncDispose]: close,
     };
   } catch (error) {

@@ -1,4 +1,5 @@
 import { messageOf } from "../formats/error-text.ts";
+import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
 import { ConfigBudget } from "./config-budget.ts";
 import type { BootEntry, FileRef, FoundMenu, SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits } from "./finder.ts";
@@ -21,6 +22,7 @@ export async function discover(
   architecture: string,
   limits: DiscoveryLimits,
   lastBooted: string | null = null,
+  machine: () => MachineDescription = () => unknownMachineDescription,
 ): Promise<Discovered> {
   const images = new OpenedImages();
   const budgets = new Map<string, ConfigBudget>();
@@ -33,7 +35,7 @@ export async function discover(
       if (source === undefined) return [];
       return finders.map(async (finder): Promise<SearchedMenu[]> => {
         const menus = await finder
-          .find({ source, sources: charged, architecture, images, limits, lastBooted })
+          .find({ source, sources: charged, architecture, images, limits, lastBooted, machine })
           .catch((error: unknown) => [failedMenu(name, finder.format, error)]);
         return menus.map((menu) => ({ menu, foundOn: name, disk: disk ?? name }));
       });

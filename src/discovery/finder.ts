@@ -1,3 +1,4 @@
+import type { MachineDescription } from "../machine/machine-description.ts";
 import type { EntryFormat, FoundMenu } from "./entry.ts";
 import type { FileSource } from "./source.ts";
 
@@ -41,6 +42,8 @@ export interface FinderContext {
   readonly limits: DiscoveryLimits;
   /** What `@saved` of loader.conf means: the EFI variable LoaderEntryLastBooted. Null where it is not known. */
   readonly lastBooted?: string | null;
+  /** What the machine that is to boot says of itself, read when first asked for; without it nothing is known. */
+  readonly machine?: () => MachineDescription;
 }
 
 /**

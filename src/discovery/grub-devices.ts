@@ -48,18 +48,25 @@ function isLayered({ layer }: VolumeFacts): boolean {
   return layer?.kind === "lvm" || layer?.kind === "md";
 }
 
+/**
+ * What a name on a disk may hold to be a device's name. Nobody signs it, and a script can put a device's name into options,
+ * where another character could begin a word of its own.
+ */
+const plainName = /^[A-Za-z0-9_.+-]+$/;
+
 /** The names that GRUB has for a logical volume or an array, without a partition on it. */
 function layerNames({ layer }: VolumeFacts): string[] {
   if (layer?.kind === "lvm") {
     // The device mapper's way: a dash in a name is doubled.
     const [vg, lv] = [layer.vg, layer.lv].map((name) => name.replaceAll("-", "--"));
+    const byName = plainName.test(layer.vg + layer.lv) ? [`lvm/${vg}-${lv}`] : [];
     const byId = layer.vgUuid !== null && layer.lvUuid !== null ? [`lvmid/${layer.vgUuid}/${layer.lvUuid}`] : [];
-    return [`lvm/${vg}-${lv}`, ...byId];
+    return [...byName, ...byId];
   }
   if (layer?.kind === "md") {
     // The host that made the array stands before a colon.
     const name = layer.name?.slice(layer.name.indexOf(":") + 1) ?? "";
-    const names = name === "" ? [] : [`md/${name}`, ...(/^[0-9]+$/.test(name) ? [`md${name}`] : [])];
+    const names = plainName.test(name) ? [`md/${name}`, ...(/^[0-9]+$/.test(name) ? [`md${name}`] : [])] : [];
     return [...names, ...(layer.uuid === null ? [] : [`mduuid/${layer.uuid.toLowerCase()}`])];
   }
   return [];

@@ -1,7 +1,6 @@
 import { FormatError, quote } from "../formats/format-error.ts";
 import { fromByteText, shownText, toByteText } from "../formats/ipxe/byte-text.ts";
 import type { IpxeFetched, IpxeHost, IpxeMachine, IpxeMenu, IpxeNetworkAnswer } from "../formats/ipxe/host.ts";
-import { NetworkNeeded } from "../formats/ipxe/network-needed.ts";
 import { isIpxeScript, scriptHeadBytes } from "../formats/ipxe/script.ts";
 import { formatUri, type IpxeUri } from "../formats/ipxe/uri.ts";
 import { recognizeWrapping, wrappingHeadBytes } from "../formats/kernel-kind.ts";
@@ -37,6 +36,7 @@ export class IpxeDiskHost {
     return {
       machine: this.#machine,
       newestInterface: () => null,
+      missingFor: (uri) => this.#missingFor(uri),
       fetch: (uri) => this.#fetch(uri),
       isMultiboot: (file) => this.#isMultiboot(file),
       network: async (command): Promise<IpxeNetworkAnswer> => ({
@@ -50,9 +50,13 @@ export class IpxeDiskHost {
     };
   }
 
+  #missingFor(uri: IpxeUri): string | null {
+    const scheme = (uri.scheme ?? "").toLowerCase();
+    return networkSchemes.includes(scheme) ? `needs the network: ${shownText(formatUri(uri))}` : null;
+  }
+
   async #fetch(uri: IpxeUri): Promise<IpxeFetched<FileRef>> {
     const scheme = (uri.scheme ?? "").toLowerCase();
-    if (networkSchemes.includes(scheme)) throw new NetworkNeeded(`needs the network: ${shownText(formatUri(uri))}`);
     if (scheme !== "file") throw new Error(`fetch ${quote(shownText(formatUri(uri)))}: no such kind of place is known`);
     const source = this.#volume(uri);
     const path = this.#path(uri);

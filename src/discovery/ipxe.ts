@@ -1,10 +1,12 @@
 import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { fromByteText, shownText } from "../formats/ipxe/byte-text.ts";
-import type { IpxeMachine, IpxeMachineBlock, IpxeMenu } from "../formats/ipxe/host.ts";
+import type { IpxeMachine, IpxeMenu } from "../formats/ipxe/host.ts";
 import { defaultIpxeLimits } from "../formats/ipxe/limits.ts";
+import { isUnknownSetting, machineBlocks } from "../formats/ipxe/machine-settings.ts";
 import type { IpxeOutcome, IpxePlace, IpxeRun } from "../formats/ipxe/outcome.ts";
 import { runIpxeScript } from "../formats/ipxe/run.ts";
+import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
 import type { ArchiveMember, BootEntry, FileRef, FoundMenu, SkippedEntry, SourcePlace } from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import { IpxeDiskHost } from "./ipxe-host.ts";
@@ -25,24 +27,19 @@ const directories = ["/boot/ipxe", "/ipxe", "/boot", ""] as const;
 /**
  * Finds iPXE scripts: each `autoexec.ipxe` that an iPXE on the volume would run (interface/efi/efi_autoexec.c). Ids are
  * `VOLUME:ipxe:/path`, with menus `VOLUME:ipxe:/path:LABEL`, the labels of menus that lead to it with `>` between them.
- *
- * @param blocks settings that are known of the machine: SMBIOS, network interfaces
  */
-export function ipxeFinderWith(blocks: readonly IpxeMachineBlock[]): Finder {
-  return {
-    format: "ipxe",
-    async find(context) {
-      const { paths, skipped } = await scriptsOf(context.source);
-      const found: FoundMenu[] = skipped.length === 0 ? [] : [emptyMenu(context.source, skipped)];
-      const budget = { steps: ipxeAllStepsMax };
-      for (const path of paths) found.push(await new ScriptSearch(context, path, blocks, budget).menu());
-      return found;
-    },
-  };
-}
-
-/** The finder where nothing is known of the machine but what it is. */
-export const ipxeFinder: Finder = ipxeFinderWith([]);
+export const ipxeFinder: Finder = {
+  format: "ipxe",
+  async find(context) {
+    const { paths, skipped } = await scriptsOf(context.source);
+    const found: FoundMenu[] = skipped.length === 0 ? [] : [emptyMenu(context.source, skipped)];
+    const budget = { steps: ipxeAllStepsMax };
+    if (paths.length === 0) return found;
+    const machine = machineOf(context.architecture, context.machine?.() ?? unknownMachineDescription);
+    for (const path of paths) found.push(await new ScriptSearch(context, path, machine, budget).menu());
+    return found;
+  },
+};
 
 function emptyMenu({ volume }: FileSource, skipped: readonly SkippedEntry[]): FoundMenu {
   const none = { defaultId: null, defaultReason: "", timeoutSeconds: null };
@@ -80,14 +77,16 @@ async function scriptsOf(source: FileSource): Promise<{ paths: readonly string[]
 }
 
 /** What an EFI build of iPXE says of the machine; every x86_64 processor has the features that are told. */
-function machineOf(architecture: string, blocks: readonly IpxeMachineBlock[]): IpxeMachine {
+function machineOf(architecture: string, { smbios, network }: MachineDescription): IpxeMachine {
+  const facts = { ...smbios, ...network };
   const is64 = architecture === "x86_64";
   const names: Readonly<Record<string, string>> = { aarch64: "arm64", i686: "i386", i586: "i386" };
   return {
     platform: "efi",
     buildArchitecture: names[architecture] ?? architecture,
     version: "1.21.1",
-    blocks,
+    blocks: machineBlocks(facts),
+    isUnknown: (name) => isUnknownSetting(facts, name),
     pciDevices: [],
     cpuFeature: (leaf, register, bit) => {
       if (!is64 || register !== "edx") return null;
@@ -128,11 +127,11 @@ class ScriptSearch {
   #left = 0;
   readonly #visits: Visit[] = [];
 
-  constructor(context: FinderContext, path: string, blocks: readonly IpxeMachineBlock[], budget: { steps: number }) {
+  constructor(context: FinderContext, path: string, machine: IpxeMachine, budget: { steps: number }) {
     this.#context = context;
     this.#budget = budget;
     this.#path = path;
-    this.#host = new IpxeDiskHost(context, path, machineOf(context.architecture, blocks));
+    this.#host = new IpxeDiskHost(context, path, machine);
   }
 
   get #volume(): string {

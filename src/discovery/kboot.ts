@@ -45,12 +45,13 @@ async function readMenu(context: FinderContext, path: string): Promise<FoundMenu
     reason: text,
   }));
   const entries: BootEntry[] = [];
-  const counts = new Map<string, number>();
+  const taken = new Set<string>();
   const defaults: string[] = [];
   for (const entry of conf.entries) {
-    const count = (counts.get(entry.label) ?? 0) + 1;
-    counts.set(entry.label, count);
-    const id = `${volume}:kboot:${entry.label}${count === 1 ? "" : `#${count}`}`;
+    const plain = `${volume}:kboot:${entry.label}`;
+    let id = plain;
+    for (let count = 2; taken.has(id); count++) id = `${plain}#${count}`;
+    taken.add(id);
     try {
       if (entries.length >= limits.entriesMax) throw new Error(`at most ${limits.entriesMax} entries are taken`);
       entries.push(await makeEntry(context, entry, id, { ref: { volume, path }, bytes }));

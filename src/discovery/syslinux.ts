@@ -3,6 +3,7 @@ import { quote } from "../formats/format-error.ts";
 import { evaluateSyslinux, type SyslinuxEvaluation } from "../formats/syslinux/evaluate.ts";
 import { locationText, type SyslinuxHost, type SyslinuxLocation } from "../formats/syslinux/host.ts";
 import { defaultSyslinuxLimits } from "../formats/syslinux/limits.ts";
+import { machineWord } from "../formats/syslinux/machine-words.ts";
 import {
   chooseSyslinuxDefault,
   type SyslinuxEntry,
@@ -11,6 +12,7 @@ import {
   type SyslinuxMenu,
 } from "../formats/syslinux/menu.ts";
 import { evaluateUBoot, isForUBoot } from "../formats/syslinux/u-boot.ts";
+import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
 import type { BootEntry, ConfigText, FileRef, FoundMenu, InitrdRef, SkippedEntry } from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import type { FileSource } from "./source.ts";
@@ -47,23 +49,14 @@ const filesystemUuidBit = 18;
  *
  * Ids are `VOLUME:syslinux:LABEL`; entries of a configuration that is not the volume's first are
  * `VOLUME:syslinux:/its/path:LABEL`.
- *
- * @param compatible the `compatible` strings of this machine's device tree, which tell the file that `fdtdir` means; empty
- *   where there is none
  */
-export function syslinuxFinderFor(compatible: readonly string[]): Finder {
-  return {
-    format: "syslinux",
-    find: (context) => new Search(context, compatible).menus(),
-  };
-}
-
-/** Of a machine whose board is not known. */
-export const syslinuxFinder: Finder = syslinuxFinderFor([]);
+export const syslinuxFinder: Finder = {
+  format: "syslinux",
+  find: (context) => new Search(context).menus(),
+};
 
 class Search {
   readonly #context: FinderContext;
-  readonly #compatible: readonly string[];
   readonly #files: VolumeFiles;
   /** The configurations whose entries were found, by the path that was evaluated. */
   readonly #covered = new Set<string>();
@@ -71,9 +64,8 @@ class Search {
   #entriesLeft: number;
   #bytesLeft: number;
 
-  constructor(context: FinderContext, compatible: readonly string[]) {
+  constructor(context: FinderContext) {
     this.#context = context;
-    this.#compatible = compatible;
     this.#files = new VolumeFiles(context.source);
     this.#entriesLeft = context.limits.entriesMax;
     // One file of the operator's largest size is always taken.
@@ -135,7 +127,8 @@ class Search {
     const directory = path.slice(0, path.lastIndexOf("/")) || "/";
     const name = path.slice(path.lastIndexOf("/") + 1).toLowerCase();
     const isIso = name === "isolinux.cfg" || source.volume.fstype === "iso9660";
-    const host = new VolumeHost(this.#files, isIso ? "isolinux" : "syslinux", architecture, directory);
+    const machine = this.#context.machine?.() ?? unknownMachineDescription;
+    const host = new VolumeHost(this.#files, isIso ? "isolinux" : "syslinux", architecture, directory, machine);
     const location = { kind: "path", path } as const;
     const { configBytesMax } = limits;
     const bounds = {
@@ -145,7 +138,7 @@ class Search {
     };
     const isBoard = name === "extlinux.conf" && (await this.#isBoard(path));
     const evaluation = isBoard
-      ? await evaluateUBoot(host, location, directory, this.#compatible, bounds)
+      ? await evaluateUBoot(host, location, directory, machine.compatible, bounds)
       : await evaluateSyslinux(host, location, directory, bounds);
     return { ...evaluation, remembered: host.remembered };
   }
@@ -199,12 +192,21 @@ class VolumeHost implements SyslinuxHost {
   readonly variant: "syslinux" | "isolinux";
   readonly cpu: string;
   readonly #files: VolumeFiles;
+  /** Null for the program for UEFI, which does not ask the firmware. */
+  readonly #machine: MachineDescription | null;
 
   /** The file that remembers choices, when it was read. */
   remembered: ConfigText | null = null;
   readonly #loaderPath: string;
 
-  constructor(files: VolumeFiles, variant: "syslinux" | "isolinux", cpu: string, directory: string) {
+  constructor(
+    files: VolumeFiles,
+    variant: "syslinux" | "isolinux",
+    cpu: string,
+    directory: string,
+    machine: MachineDescription,
+  ) {
+    this.#machine = directory.startsWith("/EFI/") ? null : machine;
     this.#loaderPath = `${directory === "/" ? "" : directory}/ldlinux.sys`;
     this.variant = variant;
     this.cpu = cpu;
@@ -230,11 +232,12 @@ class VolumeHost implements SyslinuxHost {
     return (await this.#files.find(pathOf(location))) !== null;
   }
 
-  /** On a disk, what the firmware tells of the machine is not looked up; the network's words are empty there. */
+  /** The network's words are empty on a disk. */
   sysappend(bit: number): string | null {
+    if (bit < filesystemUuidBit) return this.#machine === null ? null : machineWord(this.#machine.smbios, bit);
     const { fstype, uuid } = this.#files.source.volume;
     const isTold = fstype === "vfat" || fstype?.startsWith("ext") === true;
-    return bit === filesystemUuidBit && isTold && uuid !== null ? `FSUUID=${uuid}` : null;
+    return isTold && uuid !== null ? `FSUUID=${uuid}` : null;
   }
 }
 

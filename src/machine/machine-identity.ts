@@ -12,15 +12,15 @@ const attributeBytesMax = 4096;
  */
 export function readMachineIdentity(remarks: Remarks, sysfs: string = kernelPlaces.sysfs): MachineIdentity {
   return {
-    compatible: remarks.attempt("the machine's device tree is not known", () => readCompatible(sysfs)),
+    compatible: remarks.attempt("the machine's device tree is not known", () => readCompatible(sysfs)[0] ?? null),
     hardwareIds: computerHardwareIds(readSmbiosStrings(remarks, sysfs)),
   };
 }
 
-/** The first of the strings, each of which ends with NUL. */
-function readCompatible(sysfs: string): string | null {
+/** The board's names, the most exact first; each ends with NUL. None without a device tree. */
+export function readCompatible(sysfs: string): string[] {
   const text = readText(`${sysfs}/firmware/devicetree/base/compatible`);
-  return text?.split("\0")[0] ?? null;
+  return text === null ? [] : text.split("\0").filter((name) => name !== "");
 }
 
 /** What SMBIOS says of the machine. */

@@ -2,6 +2,8 @@ import type { SourceLine } from "./ast.ts";
 
 /** Configurations and entries inside one another that are translated. */
 export const syslinuxDepthMax = 20;
+/** Entries that are looked through for one step of work. */
+const entriesPerStep = 8;
 
 export interface SyslinuxWorld {
   /** Where names that begin with a slash are, and the others. */
@@ -21,6 +23,8 @@ type EntryType = "none" | "linux" | "chain" | "chain-bpb" | "com" | "config" | "
 
 interface Entry {
   readonly label: string;
+  /** The label in lower case, by which it is found. */
+  readonly name: string;
   readonly number: number;
   title: string | null;
   hotkey: string | null;
@@ -231,11 +235,12 @@ class Translator {
 
   async #named(label: string, menu: Menu, directory: string, around: readonly Entry[]): Promise<void> {
     if (around.length > syslinuxDepthMax) return;
+    this.#world.spend(1 + Math.floor(menu.entries.length / entriesPerStep));
+    const wanted = label.toLowerCase();
     // The newest entry of a name comes first.
     for (const entry of menu.entries.toReversed()) {
       // One that leads back to itself would have GRUB write for ever.
-      const isWanted = entry.label.toLowerCase() === label.toLowerCase() && !around.includes(entry);
-      if (isWanted) await this.#entry(entry, menu, directory, around);
+      if (entry.name === wanted && !around.includes(entry)) await this.#entry(entry, menu, directory, around);
     }
   }
 
@@ -298,6 +303,7 @@ function set(menu: Menu, command: string, value: string, number: number): void {
   if (command === "label") {
     menu.entries.push({
       label: value,
+      name: value.toLowerCase(),
       number,
       title: null,
       hotkey: null,

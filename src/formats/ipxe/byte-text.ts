@@ -1,3 +1,5 @@
+import { withUnknownNamed } from "./unknown-value.ts";
+
 /**
  * iPXE works on bytes and knows no character set. Here its text is a string with one character (U+0000 to U+00FF) for each
  * byte: "byte text".
@@ -33,9 +35,9 @@ export function fromByteText(text: string): string | null {
   }
 }
 
-/** For a message: what is not UTF-8 becomes U+FFFD. */
+/** For a message: what is not UTF-8 becomes U+FFFD, an unknown setting its name. */
 export function shownText(text: string): string {
-  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOf(text));
+  return new TextDecoder("utf-8", { ignoreBOM: true }).decode(bytesOf(withUnknownNamed(text)));
 }
 
 /** `isspace` of iPXE (include/ctype.h): the ASCII white space. */

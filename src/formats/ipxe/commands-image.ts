@@ -9,35 +9,39 @@ import type { OptionTable, ParsedOptions } from "./options.ts";
 const single: OptionTable = { name: ["n", "text"], timeout: ["t", "milliseconds"], autofree: ["a", "flag"] };
 
 /** Gives an image the name, the arguments and the marks that a command has for it. */
-function describe<H>(image: IpxeImage<H>, { flags, texts, words }: ParsedOptions): void {
+function describe<H>(script: IpxeInterpreter<H>, image: IpxeImage<H>, { flags, texts, words }: ParsedOptions): void {
   const name = texts.get("name");
+  script.needKnown([name ?? ""], "--name: ");
   if (name !== undefined) image.name = name;
   if (words.length > 1) image.arguments = words.slice(1).join(" ");
   if (flags.has("autofree")) image.isFreedWhenRun = true;
 }
 
 const download: IpxeCommand = {
+  takesUnknown: true,
   grammar: grammar(1, many, single),
   run: async (script, parsed, { name }) => {
     const image = await script.fetch(parsed.words[0] ?? "", name === "module");
     if ("reason" in image) return image;
-    describe(image, parsed);
+    describe(script, image, parsed);
     return null;
   },
 };
 
 const select: IpxeCommand = {
+  takesUnknown: true,
   grammar: grammar(1, many, single),
   run: async (script, parsed) => {
     const image = await script.acquire(parsed.words[0] ?? "");
     if ("reason" in image) return image;
-    describe(image, parsed);
+    describe(script, image, parsed);
     script.images.select(image);
     return null;
   },
 };
 
 const execute: IpxeCommand = {
+  takesUnknown: true,
   grammar: grammar(0, many, { ...single, replace: ["r", "flag"] }),
   run: async (script, parsed) => {
     const [name] = parsed.words;
@@ -48,7 +52,7 @@ const execute: IpxeCommand = {
       return null;
     }
     if ("reason" in image) return image;
-    describe(image, parsed);
+    describe(script, image, parsed);
     return parsed.flags.has("replace") ? script.replace(image) : script.execute(image);
   },
 };
@@ -133,12 +137,13 @@ export const imageCommands: Readonly<Record<string, IpxeCommand>> = {
   boot: execute,
   chain: execute,
   imgargs: {
+    takesUnknown: true,
     grammar: grammar(1, many, single),
     run: async (script, parsed) => {
       const image = await script.acquire(parsed.words[0] ?? "");
       if ("reason" in image) return image;
       image.arguments = null;
-      describe(image, parsed);
+      describe(script, image, parsed);
       return null;
     },
   },

@@ -109,6 +109,7 @@ export const machineCommands: Readonly<Record<string, IpxeCommand>> = {
     },
   },
   param: {
+    takesUnknown: true,
     grammar: grammar(1, many, { params: ["p", "text"], header: ["H", "flag"] }),
     run: ({ forms, limits }, { texts, words: [key = "", ...values] }) => {
       const list: FormParameters | undefined = forms.get(texts.get("params") ?? "");
@@ -126,6 +127,7 @@ function scan<H>(script: IpxeInterpreter<H>, name: string): Status {
   if ("reason" in found) return found;
   const type = settingType("busdevfn");
   const fetched = script.settings.fetch(found);
+  if (fetched !== null) script.needKnown([script.settings.text(found) ?? ""], "pciscan: ");
   const number = settingType("uint32");
   const last = fetched === null ? -1 : Number(number?.toNumber(fetched.raw) ?? 0n);
   const next = script.host.machine.pciDevices.find((address) => address > last);

@@ -3,12 +3,14 @@ import { grammar, many } from "./command.ts";
 import { failure } from "./failure.ts";
 import type { IpxeCommand } from "./interpreter.ts";
 import { stringType } from "./setting-types.ts";
+import { withUnknownNamed } from "./unknown-value.ts";
 
 const menu: IpxeCommand = {
+  takesUnknown: true,
   grammar: grammar(0, many, { name: ["n", "text"], delete: ["d", "flag"] }),
   run: (script, { flags, texts, words }) => {
     const name = texts.get("name") ?? null;
-    const status = script.menus.create(name, words.join(" "));
+    const status = script.menus.create(name, withUnknownNamed(words.join(" ")));
     if (flags.has("delete")) script.menus.delete(name);
     return status;
   },
@@ -19,6 +21,7 @@ export const menuCommands: Readonly<Record<string, IpxeCommand>> = {
   menu,
   form: menu,
   item: {
+    takesUnknown: true,
     grammar: grammar(0, many, {
       menu: ["m", "text"],
       form: ["f", "text"],
@@ -29,8 +32,9 @@ export const menuCommands: Readonly<Record<string, IpxeCommand>> = {
     }),
     run: (script, { flags, texts, words }) => {
       const label = flags.has("gap") ? null : (words[0] ?? null);
-      const text = words.slice(flags.has("gap") ? 0 : 1).join(" ");
+      const text = withUnknownNamed(words.slice(flags.has("gap") ? 0 : 1).join(" "));
       const name = texts.get("form") ?? texts.get("menu") ?? null;
+      script.needKnown([label ?? ""], "item: ");
       return script.menus.add(name, { label, text, isDefault: flags.has("default") });
     },
   },
@@ -66,9 +70,11 @@ export const menuCommands: Readonly<Record<string, IpxeCommand>> = {
     },
   },
   prompt: {
+    takesUnknown: true,
     grammar: grammar(0, many, { key: ["k", "key"], timeout: ["t", "milliseconds"], set: ["s", "text"] }),
     run: async (script, { texts, numbers, words }) => {
       const target = texts.get("set");
+      script.needKnown([target ?? ""], "prompt: ");
       const found = target === undefined ? null : script.settings.parse(target, true);
       if (found !== null && "reason" in found) return found;
       const timeoutMs = numbers.get("timeout") ?? 0;

@@ -9,6 +9,7 @@ import { settingType } from "./setting-types.ts";
 /** Commands of the language and of settings (core/exec.c, image/script.c, hci/commands/nvo_cmd.c). */
 export const settingCommands: Readonly<Record<string, IpxeCommand>> = {
   echo: {
+    takesUnknown: true,
     grammar: grammar(0, many, { n: ["n", "flag"] }),
     run: (script, { flags, words }) => {
       script.print(`${words.join(" ")}${flags.has("n") ? "" : "\n"}`);
@@ -45,10 +46,14 @@ export const settingCommands: Readonly<Record<string, IpxeCommand>> = {
       return null;
     },
   },
-  time: { grammar: grammar(1, many), run: (script, { words }) => script.runCommand(words) },
+  time: { takesUnknown: true, grammar: grammar(1, many), run: (script, { words }) => script.runCommand(words) },
   set: {
+    takesUnknown: true,
     grammar: grammar(1, many),
-    run: (script, { words: [name = "", ...values] }) => store(script, name, values.join(" ")),
+    run: (script, { words: [name = "", ...values] }) => {
+      script.needKnown([name], "set: ");
+      return store(script, name, values.join(" "));
+    },
   },
   clear: { grammar: grammar(1, 1), run: (script, { words: [name = ""] }) => store(script, name, "") },
   read: {
@@ -90,6 +95,7 @@ function increment<H>(script: IpxeInterpreter<H>, name: string, by: string | und
   const step = by === undefined ? 1 : parseInteger(by);
   if (step === null) return failure("invalid", `${quote(shownText(by ?? ""))} is no number`);
   const fetched = script.settings.fetch(found);
+  if (fetched !== null) script.needKnown([script.settings.text(found) ?? ""], "inc: ");
   const type = fetched?.setting.type ?? found.setting.type ?? settingType("int32");
   const value = fetched === null ? 0n : (fetched.setting.type.toNumber(fetched.raw) ?? 0n);
   const raw = type?.ofNumber(value + BigInt(step)) ?? null;

@@ -31,6 +31,11 @@ export interface IpxeMachine {
   readonly blocks: readonly IpxeMachineBlock[];
   /** Addresses of PCI devices as `bus << 8 | device << 3 | function`, in ascending order. */
   readonly pciDevices: readonly number[];
+  /**
+   * Whether a setting that has no value, in no block, has one on the machine, which is not known. The name is as a script
+   * writes it, without a type: `net0/mac`, `memsize`. A value in a block that is not known is an `unknownValue`.
+   */
+  isUnknown(name: string): boolean;
   /** A bit that CPUID tells; null: not known. */
   cpuFeature(leaf: number, register: "ecx" | "edx", bit: number): boolean | null;
 }
@@ -71,6 +76,8 @@ export interface IpxeHost<H> {
   newestInterface(): string | null;
   /** @param parameters form parameters to send (`##params`), null: none */
   fetch(uri: IpxeUri, parameters: readonly (readonly [name: string, value: string])[] | null): Promise<IpxeFetched<H>>;
+  /** Why nothing of the kind can be fetched, whatever its name is: it needs a network that is not there. Null: it can. */
+  missingFor(uri: IpxeUri): string | null;
   /**
    * Whether a kernel is a multiboot one, which gets modules in place of an initrd; `"packed"`: it is compressed, so this
    * does not show.

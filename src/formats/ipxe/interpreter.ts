@@ -12,6 +12,7 @@ import type { IpxeOutcome, IpxePlace, IpxeProblem, IpxeScriptUse, IpxeVariable }
 import { type IpxeScript, parseIpxeScript } from "./script.ts";
 import { type SettingType, settingType, stringType } from "./setting-types.ts";
 import { type FoundSetting, IpxeSettings, type NamedSetting } from "./settings.ts";
+import { unknownIn, withUnknownNamed } from "./unknown-value.ts";
 import { formatUri, type IpxeUri, parseUri, resolveUri, uriName } from "./uri.ts";
 
 /** How a command was called. */
@@ -23,6 +24,8 @@ export interface CommandCall {
 
 export interface IpxeCommand {
   readonly grammar: CommandGrammar;
+  /** Whether it takes words with unknown settings in them; any other command is refused with such words. */
+  readonly takesUnknown?: boolean;
   run<H>(script: IpxeInterpreter<H>, parsed: ParsedOptions, call: CommandCall): Promise<Status> | Status;
 }
 
@@ -95,7 +98,8 @@ export class IpxeInterpreter<H> {
     this.#started = { script: first, line: 1 };
     this.#last = this.#started;
     this.menus = new IpxeMenus(limits);
-    this.settings = new IpxeSettings(limits, () => host.newestInterface());
+    const isUnknown = (name: string): boolean => host.machine.isUnknown(name);
+    this.settings = new IpxeSettings(limits, () => host.newestInterface(), isUnknown);
     this.settings.add("builtin", { scope: "builtin", find: (setting) => this.#builtin(setting) });
     for (const { name, values, source } of host.machine.blocks) {
       const block = this.settings.add(name, source);
@@ -128,6 +132,14 @@ export class IpxeInterpreter<H> {
     throw new IpxeEnd<H>({ kind: "refused", place: this.place, reason: this.#withNetwork(reason) });
   }
 
+  /** Ends the run where one of the texts needs a setting of the machine that is not known. */
+  needKnown(texts: readonly string[], what = ""): void {
+    for (const text of texts) {
+      const name = unknownIn(text);
+      if (name !== null) this.refuse(`${what}${quote(shownText(name))} of the machine is not known`);
+    }
+  }
+
   /** Ends the run: nobody is there. */
   wait(reason: string): never {
     throw new IpxeEnd<H>({ kind: "waits", place: this.place, reason: this.#withNetwork(reason) });
@@ -145,7 +157,7 @@ export class IpxeInterpreter<H> {
 
   print(text: string): void {
     const left = this.limits.outputBytesMax - this.#outputBytes;
-    const kept = text.slice(0, Math.max(left, 0));
+    const kept = withUnknownNamed(text).slice(0, Math.max(left, 0));
     this.#outputBytes += kept.length;
     if (kept !== "") this.#output.push(kept);
   }
@@ -199,9 +211,12 @@ export class IpxeInterpreter<H> {
     const { fetchesMax, imagesMax } = this.limits;
     if (++this.#fetches > fetchesMax) this.refuse(`more than ${fetchesMax} files fetched`);
     if (this.images.all.length >= imagesMax) this.refuse(`more than ${imagesMax} images`);
-    const uri = this.resolve(text);
+    const uri = this.resolve(withUnknownNamed(text));
     const form = uri.params === null ? undefined : this.forms.get(uri.params);
     if (form !== undefined && uri.params !== null) this.forms.delete(uri.params);
+    const missing = this.host.missingFor(uri);
+    if (missing !== null) return this.#hostFailure(new NetworkNeeded(missing));
+    this.needKnown([text, ...(form ?? []).flat()]);
     try {
       const { file, size, script } = await this.host.fetch(uri, form ?? null);
       const image = { ...this.#image(file, size, script, uri), isModule };
@@ -248,7 +263,7 @@ export class IpxeInterpreter<H> {
 
   /** Whenever there is another `next-server`, relative names are names on it (net/udp/tftp.c). */
   #followServer(): void {
-    const server = this.settings.expanded("next-server");
+    const server = withUnknownNamed(this.settings.expanded("next-server"));
     if (server === this.#server) return;
     this.#server = server;
     if (server !== "") this.#base = parseUri(`tftp://${server}/`);
@@ -293,6 +308,7 @@ export class IpxeInterpreter<H> {
 
   async #boot(image: IpxeImage<H>): Promise<never> {
     const others = this.images.all.filter(({ isHidden }) => !isHidden);
+    this.needKnown([image, ...others].map((each) => each.arguments ?? ""));
     const answer = await this.host.isMultiboot(image.file);
     const isMultiboot = answer === "packed" ? others.some(({ isModule }) => isModule) : answer;
     const booted = { file: image.file, name: shownText(image.name) };
@@ -426,8 +442,10 @@ export class IpxeInterpreter<H> {
   }
 
   async #dispatch(name: string, words: readonly string[]): Promise<Status> {
+    this.needKnown([name]);
     const command = this.#commands.get(name);
     if (command === undefined) return failure("notExecutable", `${quote(shownText(name))}: there is no such command`);
+    if (command.takesUnknown !== true) this.needKnown(words, `${shownText(name)}: `);
     const parsed = parseOptions(words, command.grammar);
     const status = "reason" in parsed ? parsed : await command.run(this, parsed, { name, words });
     if (status === null || this.#origins.has(status)) return status;

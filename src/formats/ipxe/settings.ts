@@ -4,6 +4,7 @@ import type { IpxeLimits } from "./limits.ts";
 import { parseUnsigned } from "./number.ts";
 import { predefinedSettings, type SettingScope } from "./predefined-settings.ts";
 import { printedValue, type SettingType, settingType, stringType } from "./setting-types.ts";
+import { unknownIn, unknownValue } from "./unknown-value.ts";
 
 /** A setting as a name means it: what it is called, and what is known of it. */
 export interface NamedSetting {
@@ -78,13 +79,18 @@ export class IpxeSettings {
   readonly root: SettingsBlock = { name: "", parent: null, children: [], values: [], source: null };
   readonly #limits: IpxeLimits;
   readonly #newestInterface: () => string | null;
+  readonly #isUnknown: (name: string) => boolean;
   #stored = 0;
   #bytes = 0;
   #blocks = 0;
 
-  /** @param newestInterface what `netX` is, the network interface opened last */
-  constructor(limits: IpxeLimits, newestInterface: () => string | null) {
+  /**
+   * @param newestInterface what `netX` is, the network interface opened last
+   * @param isUnknown whether a setting without a value has one on the machine
+   */
+  constructor(limits: IpxeLimits, newestInterface: () => string | null, isUnknown: (name: string) => boolean) {
     this.#limits = limits;
+    this.#isUnknown = isUnknown;
     this.#newestInterface = newestInterface;
   }
 
@@ -178,21 +184,30 @@ export class IpxeSettings {
     return null;
   }
 
-  /** The text of a setting; null where it has none or it cannot be written as its type. */
+  /** The text of a setting; null where it has none or it cannot be written as its type. What is not known is a mark. */
   text(found: FoundSetting): string | null {
     const fetched = this.fetch(found);
-    return fetched === null ? null : printedValue(fetched.setting.type, fetched.raw);
+    if (fetched === null) return null;
+    const unknown = unknownIn(fetched.raw);
+    if (unknown === null) return printedValue(fetched.setting.type, fetched.raw);
+    return unknown === "" ? unknownValue(blockPrefix(found.block) + found.setting.name) : fetched.raw;
   }
 
-  /** An expansion's value: empty where there is none, whatever is wrong with the name. */
+  /** An expansion's value: empty where there is none, whatever is wrong with the name; a mark where it is not known. */
   expanded(name: string): string {
+    const unknown = unknownIn(name);
+    if (unknown !== null) return unknownValue(unknown);
     const found = this.parse(name, false);
-    return "setting" in found ? (this.text(found) ?? "") : "";
+    const text = "setting" in found ? this.text(found) : null;
+    if (text !== null) return text;
+    const own = /^(?:[^/]*\/)?[^:]*/.exec(name)?.[0] ?? name;
+    return this.#isUnknown(own) ? unknownValue(own) : "";
   }
 
   /** Stores text as a setting's type has it; empty text deletes the setting. */
   storeText(found: FoundSetting, text: string): Status {
     if (text === "") return this.store(found, null);
+    if (unknownIn(text) !== null) return this.store(found, text);
     const raw = (found.setting.type ?? stringType).parse(text);
     if (raw === null) {
       const type = found.setting.type ?? stringType;
@@ -231,12 +246,17 @@ export class IpxeSettings {
 
   /** `net0.dhcp/filename:string`, as `show` writes it. */
   fullName({ origin, setting }: FetchedSetting): string {
-    const parts: string[] = [];
-    for (let block: SettingsBlock | null = origin; block !== null && block.parent !== null; block = block.parent) {
-      parts.unshift(block.name);
-    }
-    return `${parts.join(".")}${parts.length > 0 ? "/" : ""}${setting.name}:${setting.type.name}`;
+    return `${blockPrefix(origin)}${setting.name}:${setting.type.name}`;
   }
+}
+
+/** `net0.dhcp/`; nothing for the root. */
+function blockPrefix(last: SettingsBlock): string {
+  const parts: string[] = [];
+  for (let block: SettingsBlock | null = last; block !== null && block.parent !== null; block = block.parent) {
+    parts.unshift(block.name);
+  }
+  return `${parts.join(".")}${parts.length > 0 ? "/" : ""}`;
 }
 
 function findIn(

@@ -21,8 +21,8 @@ export interface SyslinuxHost {
   /** Whether there is such a file. */
   exists(location: SyslinuxLocation): Promise<boolean>;
   /**
-   * The word that a bit of `sysappend` adds (`FSUUID=…` for bit 18); null where it is not known. Bit 0 is `ip=`, 1
-   * `BOOTIF=`, 2 `SYSUUID=`, 3 `CPU=`, 4 to 17 strings of SMBIOS.
+   * The word that a bit of `sysappend` adds (`FSUUID=…` for bit 18); null: none. Bit 0 is `ip=`, 1 `BOOTIF=`, 2 `SYSUUID=`, 3
+   * `CPU=`, 4 to 17 strings of SMBIOS (see `machineWord`). A word whose value is not known is an `unknownWord`.
    */
   sysappend(bit: number): string | null;
 }

@@ -3,6 +3,7 @@ import { resolveName, type SyslinuxHost } from "./host.ts";
 import { type SyslinuxLimits, syslinuxCommandBytesMax } from "./limits.ts";
 import type { SyslinuxFileUse, SyslinuxInitrd, SyslinuxLoad } from "./menu.ts";
 import { type ByteText, firstWord, isBlank, shownText, splitWords, utf8Text } from "./text.ts";
+import { unknownReason } from "./unknown-word.ts";
 
 /** Why a command boots nothing here. */
 export class Refusal extends Error {
@@ -193,6 +194,8 @@ export function emptyLoad(kernel: SyslinuxFileUse): SyslinuxLoad {
 
 /** Text that the kernel or the volume gets. */
 export function handedOver(text: ByteText): string {
+  const unknown = unknownReason(text);
+  if (unknown !== null) throw new Refusal(unknown);
   const decoded = utf8Text(text);
   if (decoded === null) throw new Refusal(`${quote(shownText(text))}: text in UTF-8 expected`);
   return decoded;

@@ -1,4 +1,5 @@
 import { syslinuxLineBytesMax } from "./limits.ts";
+import { withUnknownNamed } from "./unknown-word.ts";
 
 /**
  * Text of a configuration while it is evaluated: one character a byte (Latin-1), as syslinux counts and compares it.
@@ -96,7 +97,8 @@ export function utf8Text(text: ByteText): string | null {
 
 /** For people: UTF-8, or each other byte as `?`. */
 export function shownText(text: ByteText): string {
-  return utf8Text(text) ?? text.replace(/[\x80-\xff]/g, "?");
+  const shown = withUnknownNamed(text);
+  return utf8Text(shown) ?? shown.replace(/[\x80-\xff]/g, "?");
 }
 
 /** Text as bytes, one character each. */

@@ -214,13 +214,14 @@ function boardMenu(
   place: LoadPlace,
   compatible: readonly string[],
 ): SyslinuxMenu {
-  const counts = new Map<ByteText, number>();
+  const taken = new Set<string>();
   const entries = parser.labels.map((label): SyslinuxEntry => {
-    const count = (counts.get(label.name) ?? 0) + 1;
-    counts.set(label.name, count);
     const shown = shownText(label.name);
+    let unique = shown;
+    for (let count = 2; taken.has(unique); count++) unique = `${shown}#${count}`;
+    taken.add(unique);
     return {
-      label: count === 1 ? shown : `${shown}#${count}`,
+      label: unique,
       config,
       title: shownText(label.title ?? label.name).trim() || shown,
       submenu: [],

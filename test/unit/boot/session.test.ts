@@ -6,6 +6,7 @@ import { MachineSources } from "../../../src/discovery/machine-sources.ts";
 import type { FileSource } from "../../../src/discovery/source.ts";
 import type { LoadOptions } from "../../../src/handoff/load.ts";
 import { noEfiChoices } from "../../../src/machine/efi-variables.ts";
+import { unknownMachineDescription } from "../../../src/machine/machine-description.ts";
 import { ModuleLoader } from "../../../src/machine/modules.ts";
 import type { DeviceProblem } from "../../../src/machine/volumes.ts";
 import type { TrustMode } from "../../../src/trust/policy.ts";
@@ -124,6 +125,7 @@ async function bench(options: BenchOptions): Promise<Bench> {
     architecture: "x86_64",
     handoff,
     efiChoices: () => noEfiChoices,
+    machine: () => unknownMachineDescription,
     quickenDigest,
     sources,
     events,

@@ -3,6 +3,8 @@ import { discover } from "../../../src/discovery/discover.ts";
 import { defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
 import { finders } from "../../../src/discovery/finders.ts";
 import { type FileSource, SourceError } from "../../../src/discovery/source.ts";
+import type { MachineDescription } from "../../../src/machine/machine-description.ts";
+import { machineDescription } from "../../fakes/machine-description.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 
 const conf = (title: string): string => `title ${title}\nlinux /vmlinuz\noptions quiet\n`;
@@ -114,4 +116,28 @@ describe("finders", () => {
     const formats = finders.map((finder) => finder.format);
     expect(new Set(formats).size).toBe(formats.length);
   });
+});
+
+it("finders know the machine that they are told of", async () => {
+  const files = {
+    "/syslinux.cfg": "sysappend 16\nlabel a\nlinux /k\n",
+    "/autoexec.ipxe": `#!ipxe\nboot k \${serial}\n`,
+    "/k": "",
+  };
+  const source = memorySource("vda1", files, { fstype: "vfat" });
+  const options = async (machine?: () => MachineDescription): Promise<string[]> => {
+    const { entries } = await discover([source], "x86_64", defaultDiscoveryLimits, null, machine);
+    return entries.map((entry) => entry.options);
+  };
+  expect(await options(() => machineDescription())).toEqual(["SYSVENDOR=ACME", "S-1"]);
+  expect(await options()).toEqual([]);
+});
+
+it("the machine is not read where nobody asks what it is", async () => {
+  const source = memorySource("vda1", { "/loader/entries/a.conf": "linux /k\n", "/k": "" });
+  const machine = (): MachineDescription => {
+    throw new Error("read");
+  };
+  const { entries, skipped } = await discover([source], "x86_64", defaultDiscoveryLimits, null, machine);
+  expect([entries.map(({ id }) => id), skipped]).toEqual([["vda1:bls1:a"], []]);
 });

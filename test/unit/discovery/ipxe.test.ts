@@ -2,8 +2,10 @@ import { describe, expect, test } from "vitest";
 import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
 import { type DiscoveryLimits, defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
 import { OpenedImages } from "../../../src/discovery/image-volumes.ts";
-import { ipxeFinder, ipxeFinderWith } from "../../../src/discovery/ipxe.ts";
+import { ipxeFinder } from "../../../src/discovery/ipxe.ts";
 import type { FileSource } from "../../../src/discovery/source.ts";
+import { type MachineDescription, unknownMachineDescription } from "../../../src/machine/machine-description.ts";
+import { machineDescription, networkPort } from "../../fakes/machine-description.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 
 const boot: MemoryFiles = { "/vmlinuz": "kernel", "/initrd.img": "initrd", "/rescue/vmlinuz": "kernel" };
@@ -15,12 +17,13 @@ function esp(files: MemoryFiles): FileSource {
 async function find(
   sources: readonly FileSource[],
   limits: Partial<DiscoveryLimits> = {},
-  finder = ipxeFinder,
+  machine: MachineDescription = machineDescription(),
 ): Promise<readonly FoundMenu[]> {
   const [source] = sources;
   if (source === undefined) throw new Error("no source");
   const all = { ...defaultDiscoveryLimits, ...limits };
-  return finder.find({ source, sources, architecture: "x86_64", images: new OpenedImages(), limits: all });
+  const images = new OpenedImages();
+  return ipxeFinder.find({ source, sources, architecture: "x86_64", images, limits: all, machine: () => machine });
 }
 
 async function findScript(script: string, files: MemoryFiles = {}): Promise<FoundMenu> {
@@ -301,12 +304,69 @@ test("all scripts of a volume have one measure of work", async () => {
   ]);
 });
 
-test("settings of the machine that are known are told", async () => {
-  const finder = ipxeFinderWith([
-    { name: "net0", values: [["mac:hex", "52:54:00:12:34:56"]], source: null },
-    { name: "net1", values: [["mac:hex", "52:54:00:12:34:57"]], source: null },
-  ]);
-  const script = `#!ipxe\nkernel vmlinuz \${mac} \${net1/mac:hexhyp}\nboot\n`;
-  const [menu] = await find([esp({ "/autoexec.ipxe": script })], {}, finder);
-  expect(menu?.entries[0]?.options).toBe("52:54:00:12:34:56 52-54-00-12-34-57");
+describe("settings of the machine", () => {
+  const one = async (script: string, machine?: MachineDescription): Promise<FoundMenu> => {
+    const [menu] = await find([esp({ "/autoexec.ipxe": `#!ipxe\n${script}` })], {}, machine);
+    if (menu === undefined) throw new Error("a menu expected");
+    return menu;
+  };
+
+  test.each([
+    [`\${mac} \${net1/mac:hexhyp} \${net0/hwaddr}`, "52:54:00:12:34:56 52-54-00-12-34-57 52:54:00:12:34:56"],
+    [`\${net0/bustype} \${net0/busloc} \${net0/busid}`, "PCI 0000:00:03.0 01:1a:f4:10:00"],
+    [`\${net0/ifname} \${net1/linktype} [\${net2/mac}]`, "net0 Ethernet []"],
+    [`\${serial} \${product:uristring} [\${asset}] \${smbios/1.4.0}`, "S-1 Model%20A []  ACME"],
+    [`\${uuid} \${uuid:hexraw}`, "564d0000-1111-2222-3333-444455556666 00004d56111122223333444455556666"],
+  ])("%s", async (words, options) => {
+    const { entries } = await one(`kernel vmlinuz ${words}\nboot\n`);
+    expect(entries[0]?.options).toBe(options.replace("  ", " "));
+  });
+
+  test.each([
+    [`kernel vmlinuz serial=\${serial}\nboot\n`, 3, '"serial" of the machine is not known'],
+    [`set host h-\${uuid}\nkernel vmlinuz\nimgargs vmlinuz \${host}\nboot\n`, 5, '"uuid" of the machine is not known'],
+    [`kernel vmlinuz\ninitrd \${net0/mac:hexhyp}.img\nboot\n`, 3, '"net0/mac" of the machine is not known'],
+    [`isset \${net1/mac} || goto no\n:no\nboot vmlinuz\n`, 2, 'isset: "net1/mac" of the machine is not known'],
+    [`kernel vmlinuz \${memsize}\nboot\n`, 3, '"memsize" of the machine is not known'],
+  ])("of directories: %s", async (script, line, reason) => {
+    const menu = await one(script, unknownMachineDescription);
+    expect(menu.entries).toEqual([]);
+    expect(skippedRows(menu)).toEqual([`/autoexec.ipxe:${line} -: ${reason}`]);
+  });
+
+  test("one that is not known costs what uses it alone", async () => {
+    const script = `echo \${serial}
+menu Machine \${serial}
+item a With \${serial}
+item b Without
+choose --default b --timeout 9 kind
+goto \${kind}
+:a
+kernel vmlinuz \${serial}
+boot
+:b
+chain http://server/\${uuid} || kernel vmlinuz quiet
+boot
+`;
+    const menu = await one(script, unknownMachineDescription);
+    expect(menu.entries.map(row)).toEqual([
+      `vda1:ipxe:/autoexec.ipxe:b | Machine \${serial} > Without | /vmlinuz |  | quiet`,
+    ]);
+    expect(skippedRows(menu)).toEqual([`/autoexec.ipxe:10 With \${serial}: "serial" of the machine is not known`]);
+  });
+
+  test("a port that is not known keeps its number", async () => {
+    const network = { ports: [networkPort({ mac: null, pci: null, bus: null }), networkPort()], hasAllPorts: false };
+    const machine = machineDescription({ network });
+    const reasons = async (word: string): Promise<string[]> => {
+      const menu = await one(`kernel vmlinuz ${word}\nboot\n`, machine);
+      return [...menu.entries.map(({ options }) => options), ...menu.skipped.map(({ reason }) => reason)];
+    };
+    expect(await reasons(`\${net1/mac}`)).toEqual(["52:54:00:12:34:56"]);
+    expect(await reasons(`\${mac}`)).toEqual(['"mac" of the machine is not known']);
+    expect(await reasons(`\${net0/busloc}`)).toEqual(['"net0/busloc" of the machine is not known']);
+    expect(await reasons(`\${net2/mac}`)).toEqual(['"net2/mac" of the machine is not known']);
+    expect(await reasons(`\${netX/mac}`)).toEqual(['"netX/mac" of the machine is not known']);
+    expect(await reasons(`\${net1/chip}`)).toEqual(['"net1/chip" of the machine is not known']);
+  });
 });

@@ -53,6 +53,16 @@ describe("kbootFinder", () => {
     });
   });
 
+  test("a label that is called as the second one would be", async () => {
+    const files = { "/kboot.conf": "a#2='/vmlinux 1'\na='/vmlinux 2'\na='/vmlinux 3'\n", "/vmlinux": "" };
+    const [menu] = await find([memorySource("sda1", files)]);
+    expect(menu?.entries.map(({ id, options }) => `${id} ${options}`)).toEqual([
+      "sda1:kboot:a#2 1",
+      "sda1:kboot:a 2",
+      "sda1:kboot:a#3 3",
+    ]);
+  });
+
   test("a directory of which nothing is known is the volume that is meant", async () => {
     const files = { "/kboot.conf": "a='/dev/sda1:/vmlinux'\n", "/etc/kboot.conf": "unread=/x\n", "/vmlinux": "" };
     const [menu] = await find([memorySource("dir", files, { fstype: null })]);

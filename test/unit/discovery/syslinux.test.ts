@@ -4,7 +4,9 @@ import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
 import { type DiscoveryLimits, defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
 import { OpenedImages } from "../../../src/discovery/image-volumes.ts";
 import { SourceError, type VolumeFacts } from "../../../src/discovery/source.ts";
-import { syslinuxFinderFor } from "../../../src/discovery/syslinux.ts";
+import { syslinuxFinder } from "../../../src/discovery/syslinux.ts";
+import { type MachineDescription, unknownMachineDescription } from "../../../src/machine/machine-description.ts";
+import { machineDescription } from "../../fakes/machine-description.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 import { syslinuxCorpus } from "../../vm/judge/syslinux-corpus.ts";
 import { type Booted, bootBySlipway, compared } from "../../vm/judge/syslinux-slipway.ts";
@@ -12,16 +14,16 @@ import { type Booted, bootBySlipway, compared } from "../../vm/judge/syslinux-sl
 interface Setting {
   readonly facts?: Partial<VolumeFacts>;
   readonly architecture?: string;
-  readonly compatible?: readonly string[];
+  readonly machine?: MachineDescription;
   readonly limits?: Partial<DiscoveryLimits>;
 }
 
 function find(files: MemoryFiles, setting: Setting = {}): Promise<readonly FoundMenu[]> {
-  const { facts = {}, architecture = "x86_64", compatible = [], limits = {} } = setting;
+  const { facts = {}, architecture = "x86_64", machine = machineDescription(), limits = {} } = setting;
   const source = memorySource("vda1", files, facts);
   const all = { ...defaultDiscoveryLimits, ...limits };
   const context = { source, sources: [source], architecture, images: new OpenedImages(), limits: all };
-  return syslinuxFinderFor(compatible).find(context);
+  return syslinuxFinder.find({ ...context, machine: () => machine });
 }
 
 async function findOne(files: MemoryFiles, setting: Setting = {}): Promise<FoundMenu> {
@@ -200,11 +202,34 @@ MENU SEPARATOR
   });
 
   test("sysappend tells the filesystem's UUID where the program knows it", async () => {
-    const files = { "/syslinux.cfg": "sysappend 0x4000f\nlabel a\nlinux /k\n", "/k": "" };
+    const files = { "/syslinux.cfg": "sysappend 0x40003\nlabel a\nlinux /k\n", "/k": "" };
     const options = async (facts: Partial<VolumeFacts>) => (await findOne(files, { facts })).entries[0]?.options;
     expect(await options({ fstype: "ext4", uuid: "u" })).toBe("FSUUID=u");
     expect(await options({ fstype: "vfat", uuid: "1234-ABCD" })).toBe("FSUUID=1234-ABCD");
     expect(await options({ fstype: "xfs", uuid: "u" })).toBe("");
+  });
+
+  test.each([
+    ["2", "SYSUUID=00004d56-1111-2222-3333-444455556666"],
+    ["4 5 7", "SYSVENDOR=ACME SYSPRODUCT=Model_A SYSSERIAL=S-1"],
+    ["17", "SYSFF=1"],
+    ["0 1", ""],
+  ])("sysappend bits %s tell what SMBIOS says", async (bits, options) => {
+    const mask = bits.split(" ").reduce((sum, bit) => sum + 2 ** Number(bit), 0);
+    const text = `sysappend ${mask}\nlabel a\nlinux /k\n`;
+    expect((await findOne({ "/syslinux.cfg": text, "/k": "" })).entries[0]?.options).toBe(options);
+    // The program for UEFI does not ask.
+    expect((await findOne({ "/EFI/BOOT/syslx64.cfg": text, "/k": "" })).entries[0]?.options).toBe("");
+  });
+
+  test("a word that is not known costs the labels that hand it to a kernel", async () => {
+    const text = "sysappend 4\nlabel a\nlinux /k\nlabel b\nlinux /k\nsysappend 0\nlabel c\nsysappend 8\nlinux /k\n";
+    const menu = await findOne({ "/syslinux.cfg": text, "/k": "" }, { machine: unknownMachineDescription });
+    expect(menu.entries.map(({ id, options }) => [id, options])).toEqual([["vda1:syslinux:b", ""]]);
+    expect(skippedRows(menu)).toEqual([
+      '/syslinux.cfg:2 a: "SYSUUID" of the machine is not known',
+      '/syslinux.cfg:7 c: "CPU" of the machine is not known',
+    ]);
   });
 
   test("a command that ldlinux.sys remembers is an unsigned input, a label that it names is not", async () => {
@@ -246,7 +271,7 @@ MENU SEPARATOR
     };
     const limits = defaultDiscoveryLimits;
     const context = { source, sources: [source], architecture: "x86_64", images: new OpenedImages(), limits };
-    const menus = await syslinuxFinderFor([]).find(context);
+    const menus = await syslinuxFinder.find(context);
     expect(menus.flatMap(skippedRows)).toEqual(["/boot/syslinux/:1 -: stat /boot/syslinux/extlinux.conf: broken"]);
     expect(menus.flatMap(({ entries }) => entries.map(({ id }) => id))).toEqual(["vda1:syslinux:a"]);
   });
@@ -270,7 +295,8 @@ label two
   };
 
   test("is known by its words on any machine, and fdtdir by the board", async () => {
-    const [entry] = (await findOne(files, { compatible: ["pine64,rock64", "rockchip,rk3328"] })).entries;
+    const machine = machineDescription({ compatible: ["pine64,rock64", "rockchip,rk3328"] });
+    const [entry] = (await findOne(files, { machine })).entries;
     expect(entry).toMatchObject({
       id: "vda1:syslinux:one",
       linux: { path: "/boot/Image" },

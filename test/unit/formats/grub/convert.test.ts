@@ -109,6 +109,19 @@ test("a configuration that opens itself ends", async () => {
   expect(menu.entries.map(({ title }) => title)).toEqual(["a", "b", "x"]);
 });
 
+test("looking a name up costs what there is to look through", async () => {
+  // One command that names 1000 others among 8000 labels.
+  const labels = Array.from({ length: 8000 }, (_, index) => `label x${index}\n`).join("");
+  const text = `label a\ncom32 whichsys.c32\nappend ${"b ".repeat(1000)}\n${labels}`;
+  let steps = 0;
+  const spend = (count: number): void => {
+    steps += count;
+  };
+  const world = { root: "/", directory: "/", flavour: "iso", read: async () => null, spend } as const;
+  await translateSyslinuxConfig(text, "/x", world);
+  expect(steps).toBeGreaterThan(1000 * 1000);
+});
+
 test("translations of mutated configurations end", async () => {
   const random = randomNumbers(3);
   const words = `${files["/menu.lst"]}\n${files["/syslinux.cfg"]}`.split(/(\s+)/);

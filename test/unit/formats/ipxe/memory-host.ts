@@ -1,11 +1,15 @@
 import { bytesOf, toByteText } from "../../../../src/formats/ipxe/byte-text.ts";
-import type { IpxeHost, IpxeMachineBlock, IpxeMenu } from "../../../../src/formats/ipxe/host.ts";
+import type { IpxeHost, IpxeMenu } from "../../../../src/formats/ipxe/host.ts";
 import type { IpxeLimits } from "../../../../src/formats/ipxe/limits.ts";
-import { NetworkNeeded } from "../../../../src/formats/ipxe/network-needed.ts";
+import {
+  type IpxeMachineFacts,
+  isUnknownSetting,
+  machineBlocks,
+} from "../../../../src/formats/ipxe/machine-settings.ts";
 import type { IpxeRun } from "../../../../src/formats/ipxe/outcome.ts";
 import { runIpxeScript } from "../../../../src/formats/ipxe/run.ts";
 import { isIpxeScript } from "../../../../src/formats/ipxe/script.ts";
-import { type SettingType, settingType } from "../../../../src/formats/ipxe/setting-types.ts";
+import { settingType } from "../../../../src/formats/ipxe/setting-types.ts";
 import { formatUri } from "../../../../src/formats/ipxe/uri.ts";
 
 /** A world for iPXE scripts in memory. A file's name is its URI, or its path where the server is 10.0.2.2. */
@@ -19,43 +23,36 @@ export interface MemoryIpxe {
   readonly lines?: readonly (string | null)[];
   readonly multiboot?: boolean | "packed";
   readonly pciDevices?: readonly number[];
+  readonly facts?: IpxeMachineFacts;
   readonly features?: (leaf: number, register: string, bit: number) => boolean | null;
   readonly limits?: Partial<IpxeLimits>;
   /** Where the script is; null: nowhere. */
   readonly uri?: string;
 }
 
-const uuid = "564d0000111122223333444455556666";
-
-/** The fields of SMBIOS that the judged machine has. */
-const smbiosFields: Readonly<Record<number, readonly [type: string, text: string]>> = {
-  [(1 << 16) | (4 << 8)]: ["string", "ACME"],
-  [(1 << 16) | (5 << 8)]: ["string", "Model A/1"],
-  [(1 << 16) | (7 << 8)]: ["string", "S-1"],
-  [(1 << 16) | (8 << 8) | 16]: ["hexraw", `00004d56${uuid.slice(8)}`],
-  [(1 << 16) | (8 << 8) | 2]: ["hexraw", "0000"],
-  [(3 << 16) | (8 << 8)]: ["string", "A-1"],
+/** The strings of SMBIOS that the judged machine has. */
+const smbiosStrings: Readonly<Record<string, string>> = {
+  "1.4": "ACME",
+  "1.5": "Model A/1",
+  "1.7": "S-1",
+  "3.8": "A-1",
 };
 
-export const judgedBlocks: readonly IpxeMachineBlock[] = [
-  {
-    name: "smbios",
-    values: [],
-    source: {
-      scope: "smbios",
-      find: ({ tag, type }) => {
-        const [written, text] = smbiosFields[tag] ?? [];
-        const hex = settingType("hex");
-        if (written === undefined || text === undefined || hex === null) return null;
-        const raw = settingType(written)?.parse(text) ?? "";
-        // A UUID of SMBIOS has its first parts the other way round.
-        const turned = type?.name === "uuid" ? (settingType("hexraw")?.parse(uuid) ?? "") : raw;
-        const shown: SettingType = written === "string" ? (settingType("string") ?? hex) : hex;
-        return { raw: turned, type: shown };
-      },
-    },
+function uuidBytes(hex: string): string {
+  return settingType("hexraw")?.parse(hex) ?? "";
+}
+
+/** What the judged machine tells of itself. */
+export const judgedFacts: IpxeMachineFacts = {
+  smbiosString: (type, offset) => smbiosStrings[`${type}.${offset}`] ?? "",
+  // A UUID of SMBIOS has its first parts the other way round.
+  uuid: {
+    raw: uuidBytes("00004d56111122223333444455556666"),
+    ordered: uuidBytes("564d0000111122223333444455556666"),
   },
-];
+  ports: [],
+  hasAllPorts: true,
+};
 
 export function memoryIpxeHost(world: MemoryIpxe): IpxeHost<string> & { readonly menus: IpxeMenu[] } {
   const choices = [...(world.choices ?? [])];
@@ -70,15 +67,19 @@ export function memoryIpxeHost(world: MemoryIpxe): IpxeHost<string> & { readonly
       platform: "pcbios",
       buildArchitecture: "i386",
       version: "1.0.0+",
-      blocks: [...judgedBlocks, ...network],
+      blocks: [...machineBlocks(world.facts ?? judgedFacts), ...network],
+      isUnknown: (name) => isUnknownSetting(world.facts ?? judgedFacts, name),
       pciDevices: world.pciDevices ?? [],
       cpuFeature: world.features ?? (() => true),
     },
     newestInterface: () => (isConfigured ? "net0" : null),
+    missingFor(uri) {
+      const isMissing = uri.scheme === "http" && world.hasNetwork !== true;
+      return isMissing ? `needs the network: ${formatUri(uri)}` : null;
+    },
     async fetch(uri, parameters) {
       const text = formatUri(uri);
       const query = parameters === null ? "" : `##${JSON.stringify(parameters)}`;
-      if (uri.scheme === "http" && world.hasNetwork !== true) throw new NetworkNeeded(`needs the network: ${text}`);
       const name = text.startsWith("tftp://10.0.2.2/") ? text.slice("tftp://10.0.2.2".length) : text + query;
       const file = world.files?.[name];
       if (file === undefined) throw new Error(`fetch "${name}": there is no such file`);

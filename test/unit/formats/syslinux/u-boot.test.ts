@@ -111,6 +111,14 @@ describe("labels", () => {
     ]);
   });
 
+  test("a label that is called as the second one would be", async () => {
+    expect(await rows("label a#2\nlinux x\nlabel a\nlinux y\nlabel a\nlinux z\n")).toEqual([
+      "a#2 (a#2) /extlinux/x |||",
+      "a (a) /extlinux/y |||",
+      "a#3 (a) /extlinux/z |||",
+    ]);
+  });
+
   test("included files are read, a missing one is told", async () => {
     const { menu, messages } = await evaluate("menu include /more.conf\ninclude no.conf\n", {
       "/more.conf": "label a\nlinux /k\n",
