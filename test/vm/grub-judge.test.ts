@@ -1,5 +1,6 @@
 import { spawnSync } from "node:child_process";
-import { readFile } from "node:fs/promises";
+import { mkdtemp, readFile, rm, writeFile } from "node:fs/promises";
+import { tmpdir } from "node:os";
 import path from "node:path";
 import { beforeAll, describe, expect, it } from "vitest";
 import { listJson } from "../../src/cli/list.ts";
@@ -9,6 +10,8 @@ import { type GrubCase, readCorpus } from "./judge/grub-corpus.ts";
 import { grubDifferences } from "./judge/grub-differences.ts";
 import { expectAgreement } from "./judge/grub-expect.ts";
 import { JudgedCase } from "./judge/grub-judge.ts";
+import { judgedKernel } from "./judge/payload-kernel.ts";
+import { runJudged } from "./judge/run.ts";
 
 /** The whole corpus, entry by entry, is the long run's (long/grub-judge.test.ts). */
 const chosen = [
@@ -38,7 +41,9 @@ function caseOf(name: string): GrubCase {
 }
 
 describe("GRUB boots what this program would boot", () => {
-  it.each(chosen)("%s", (name) => expectAgreement(caseOf(name), "default"));
+  it.each(chosen)("%s", async (name) => {
+    expect(await expectAgreement(caseOf(name), "default")).not.toBeNull();
+  });
 
   it("and the packaged executable tells the same of a tree", async () => {
     await using judged = await JudgedCase.open(caseOf("mkconfig-os-prober"));
@@ -46,6 +51,28 @@ describe("GRUB boots what this program would boot", () => {
     const result = spawnSync(slipwayExecutable, ["list", "--json", ...roots], { encoding: "utf8" });
     expect(result).toMatchObject({ status: 0, stderr: "" });
     expect(JSON.parse(result.stdout)).toEqual(JSON.parse(JSON.stringify(listJson(judged.survey))));
+  });
+});
+
+describe("the judged kernel", () => {
+  it("tells what QEMU gave it", async () => {
+    const directory = await mkdtemp(path.join(tmpdir(), "slipway-judged-"));
+    try {
+      const [kernel, initrd] = [path.join(directory, "kernel"), path.join(directory, "initrd")];
+      await writeFile(kernel, await judgedKernel("a name"));
+      await writeFile(initrd, "an initrd\n");
+      const words = ["-kernel", kernel, "-initrd", initrd, "-append", 'one  "two" ü'];
+      const { judgement } = await runJudged({ words, timeLimitMs: 30_000 });
+      expect(judgement).toEqual({
+        kernel: "a name",
+        protocol: "linux",
+        options: 'one  "two" ü',
+        initrd: { data: Buffer.from("an initrd\n"), bytes: 10, sum: 899, options: "" },
+        modules: [],
+      });
+    } finally {
+      await rm(directory, { recursive: true, force: true });
+    }
   });
 });
 

@@ -2,6 +2,7 @@ import { quote } from "../format-error.ts";
 import { inputsOf } from "./arguments.ts";
 import type { SourceLine } from "./ast.ts";
 import { type BlsFragment, compareFragmentNames, expandBlsValue, firstLine, parseBlsFragment } from "./bls-fragment.ts";
+import { isHarmlessText } from "./harmless-text.ts";
 import { type Inputs, joinInputs, type Tainted } from "./inputs.ts";
 import { type BlsItem, type CommandCall, type Located, type Machine, usedVariable } from "./machine.ts";
 import type { UsedVariable } from "./menu.ts";
@@ -65,7 +66,11 @@ async function readFragments(machine: Machine, word: Tainted | null): Promise<nu
 }
 
 async function readDirectory(machine: Machine, directory: Tainted): Promise<void> {
-  const names = (await machine.names(directory)).filter((name) => name.length > 5 && /^[^.].*\.conf$/s.test(name));
+  const all = (await machine.names(directory)).filter((name) => name.length > 5 && /^[^.].*\.conf$/s.test(name));
+  // Nobody signs a name, and scripts see it as the entry's.
+  const names = all.filter(isHarmlessText);
+  const others = all.length - names.length;
+  if (others > 0) machine.report(`blscfg: ${others} files whose names have white space, quotes or the like`);
   const { entriesMax } = machine.limits;
   for (const [index, name] of names.entries()) {
     if (index >= entriesMax) {

@@ -6,6 +6,7 @@ import { isHarmlessText } from "./harmless-text.ts";
 import type { GrubDevice } from "./host.ts";
 import { type EnvironmentInput, type Inputs, joinInputs, noInputs, type Tainted } from "./inputs.ts";
 import { type CommandCall, type Machine, unknownDevice } from "./machine.ts";
+import { LimitError } from "./problem.ts";
 import { grubStatus } from "./status.ts";
 
 const searchOptions: readonly OptionDefinition[] = [
@@ -79,9 +80,12 @@ async function find(
 ): Promise<number> {
   const cached = `${kind} ${disk ?? ""} ${key.text}`;
   const give = (name: string): number => {
-    machine.globals.searches = new Map(machine.globals.searches).set(cached, name);
+    const { searches } = machine.globals;
+    if (searches.has(cached) || searches.size < machine.limits.searchesMax) {
+      machine.globals.searches = new Map(searches).set(cached, name);
+    }
     if (variable === null) machine.print(` ${name}`);
-    else machine.assign(variable, name, inputs);
+    else machine.assign(variable, name, joinInputs(inputs, machine.inputsOfDevice(name)));
     return grubStatus.none;
   };
   // What the same search has found before is asked first, whatever the hints (commands/search.c, `cache`).
@@ -234,7 +238,12 @@ async function readBlock(machine: Machine, command: string, parsed: ParsedArgume
   const asked = await machine.ask(() => machine.readText(device, use, found, machine.limits.environmentBytesMax));
   if ("error" in asked) return machine.fail(grubStatus.fileReadError, `${command}: ${asked.error}`);
   const file = { device: device.name, path: found.path };
-  machine.session.environments.set(fileKey(file), { file, bytes: asked.answer });
+  const { environments } = machine.session;
+  const { environmentsMax } = machine.limits;
+  if (!environments.has(fileKey(file)) && environments.size >= environmentsMax) {
+    throw new LimitError(`${command} ${quote(use.written)}: more than ${environmentsMax} environment blocks are read`);
+  }
+  environments.set(fileKey(file), { file, bytes: asked.answer });
   try {
     return { file, inputs, variables: parseEnvironment(asked.answer) };
   } catch (error) {
@@ -291,13 +300,14 @@ export async function loopback(machine: Machine, { words }: CommandCall): Promis
     machine.refuse(`loopback ${quote(name.text)}: at most ${machine.limits.imagesMax} images are opened`);
     return grubStatus.outOfRange;
   }
-  const { use, device, found } = await machine.locate(file);
+  const { use, device, found, inputs } = await machine.locate(file);
   if (device === null || found === null) {
     return machine.fail(grubStatus.fileNotFound, `loopback: ${use.problem ?? "not found"}`);
   }
   const asked = await machine.ask(() => machine.host.openImage(device, use.writtenPath));
   if ("error" in asked) return machine.fail(grubStatus.badDevice, `loopback: ${asked.error}`);
-  machine.globals.images = new Map([[name.text, asked.answer], ...images]);
+  const image = { device: asked.answer, inputs: joinInputs(name.inputs, inputs) };
+  machine.globals.images = new Map([[name.text, image], ...images]);
   return grubStatus.none;
 }
 

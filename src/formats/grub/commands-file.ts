@@ -89,6 +89,15 @@ export async function hashSum(machine: Machine, { name, words }: CommandCall): P
   return status;
 }
 
+/** Counts what is about to be read; false where it is too much, which has been told. */
+function mayRead(machine: Machine, name: string, written: string, bytes: number): boolean {
+  const { hashedBytesMax } = machine.limits;
+  machine.session.hashedBytes += bytes;
+  if (machine.session.hashedBytes <= hashedBytesMax) return true;
+  machine.refuse(`${name} ${quote(written)}: more than ${hashedBytesMax} bytes in all hashed files`);
+  return false;
+}
+
 async function hashOf(
   machine: Machine,
   name: string,
@@ -99,11 +108,7 @@ async function hashOf(
     return machine.fail(grubStatus.fileNotFound, `${name}: ${use.problem ?? "not found"}`);
   }
   const { hashedBytesMax } = machine.limits;
-  machine.session.hashedBytes += found.size;
-  if (machine.session.hashedBytes > hashedBytesMax) {
-    machine.refuse(`${name} ${quote(use.written)}: more than ${hashedBytesMax} bytes in all hashed files`);
-    return grubStatus.outOfRange;
-  }
+  if (!mayRead(machine, name, use.written, found.size)) return grubStatus.outOfRange;
   const asked = await machine.ask(() => machine.host.hash(device, use.writtenPath, algorithm, hashedBytesMax));
   return "error" in asked
     ? machine.fail(grubStatus.fileReadError, `${name}: ${asked.error}`)
@@ -124,6 +129,7 @@ async function checkSums(
   if (found.size > checksumListBytesMax) {
     return machine.fail(grubStatus.outOfRange, `${name}: a list of at most ${checksumListBytesMax} bytes expected`);
   }
+  if (!mayRead(machine, name, use.written, found.size)) return grubStatus.outOfRange;
   const asked = await machine.ask(() => machine.host.readRange(device, use.writtenPath, 0, found.size));
   if ("error" in asked) return machine.fail(grubStatus.fileReadError, `${name}: ${asked.error}`);
   const prefix = optionValue(parsed, "prefix");

@@ -1,5 +1,5 @@
 import { quote } from "../format-error.ts";
-import type { Tainted } from "./inputs.ts";
+import { joinInputs, type Tainted } from "./inputs.ts";
 import { loaderCommandLine } from "./loader-command-line.ts";
 import type { CommandCall, LoadSources, Located, Machine } from "./machine.ts";
 import type { GrubInitrd, GrubProtocol } from "./menu.ts";
@@ -28,10 +28,12 @@ function sourcesOf(machine: Machine, call: CommandCall, located: readonly Locate
   return { inputs, variables: [...located.flatMap((each) => each.variables), ...variables] };
 }
 
-function joinSources(first: LoadSources, second: LoadSources): LoadSources {
+/** Each variable once, as it was used last: a command that is repeated adds nothing. */
+function joinSources({ limits }: Machine, first: LoadSources, second: LoadSources): LoadSources {
+  const variables = new Map([...first.variables, ...second.variables].map((variable) => [variable.name, variable]));
   return {
-    inputs: second.inputs.size === 0 ? first.inputs : new Set([...first.inputs, ...second.inputs]),
-    variables: [...first.variables, ...second.variables],
+    inputs: joinInputs(first.inputs, second.inputs),
+    variables: [...variables.values()].slice(0, limits.entryVariablesMax),
   };
 }
 
@@ -69,7 +71,7 @@ export async function initrd(machine: Machine, call: CommandCall): Promise<numbe
   const { name, words } = call;
   const { load } = machine;
   if (words.length === 0) {
-    load.initrdSources = joinSources(load.initrdSources, machine.sourcesOf(call));
+    load.initrdSources = joinSources(machine, load.initrdSources, machine.sourcesOf(call));
     return machine.fail(grubStatus.badArgument, `${name}: a file expected`);
   }
   if (load.kernel === null || load.protocol !== "linux") {
@@ -127,10 +129,15 @@ export async function multibootModule(machine: Machine, call: CommandCall): Prom
     return machine.fail(grubStatus.badArgument, `${call.name}: stands before ${kernel}, so GRUB does not load it`);
   }
   if (!isWhole(machine, call)) return grubStatus.badArgument;
+  const { modulesMax } = machine.limits;
+  if (load.modules.length >= modulesMax) {
+    machine.refuse(`${call.name} ${quote(file.text)}: at most ${modulesMax} modules are taken`);
+    return grubStatus.outOfRange;
+  }
   const located = await locateFile(machine, file);
   const module = { use: located.use, options: loaderCommandLine(options.map(({ text }) => text)) };
   load.modules = [...load.modules, module];
-  load.initrdSources = joinSources(load.initrdSources, sourcesOf(machine, call, [located]));
+  load.initrdSources = joinSources(machine, load.initrdSources, sourcesOf(machine, call, [located]));
   return located.use.problem === null ? grubStatus.none : grubStatus.fileNotFound;
 }
 

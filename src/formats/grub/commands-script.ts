@@ -118,9 +118,10 @@ export async function test(machine: Machine, { words }: CommandCall): Promise<nu
       const { device } = await machine.locate(path);
       if (device === null) return null;
       // commands/test.c, `get_fileinfo`: what stands behind the last parenthesis, without slashes at its end. Nothing is the
-      // whole device, and a name alone stands in its root.
+      // whole device, a name alone stands in its root, and a path that does not begin there is none.
       const written = path.text.slice(path.text.lastIndexOf(")") + 1).replace(/\/+$/, "");
       if (written === "") return { directory: true, size: 0 };
+      if (written.includes("/") && !written.startsWith("/")) return null;
       const asked = await machine.ask(() =>
         machine.host.entry(device, written.startsWith("/") ? written : `/${written}`),
       );

@@ -1,6 +1,7 @@
-import { type OptionDefinition, optionValue, parseArguments } from "./arguments.ts";
+import { inputsOf, type OptionDefinition, optionValue, parseArguments } from "./arguments.ts";
 import { fileKey } from "./ast.ts";
 import { runTranslated } from "./commands-legacy.ts";
+import { joinInputs } from "./inputs.ts";
 import type { CommandCall, Machine } from "./machine.ts";
 import { grubStatus } from "./status.ts";
 import { type SyslinuxFlavour, type SyslinuxWorld, translateSyslinuxConfig } from "./syslinux-config.ts";
@@ -38,14 +39,16 @@ export async function syslinuxSource(machine: Machine, { name, words }: CommandC
     },
     spend: (steps) => machine.budget.spend(steps),
   };
+  // The words say where the translated paths begin.
+  const inputs = inputsOf(words);
   await runTranslated(machine, name, async (open) => {
     const read = await machine.readConfig(word, name);
     if (read === null) return;
-    const { file, bytes, inputs } = read;
+    const { file, bytes } = read;
     machine.chain.push(fileKey(file));
     const lines = await translateSyslinuxConfig(decode(bytes), word.text, world);
     open(file);
-    await machine.within(inputs, () => machine.runText({ file, lines }, true));
+    await machine.within(joinInputs(inputs, read.inputs), () => machine.runText({ file, lines }, true));
     machine.chain.pop();
   });
   return grubStatus.none;

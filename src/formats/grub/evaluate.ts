@@ -33,6 +33,11 @@ export interface GrubEvaluation {
   readonly textBytes: number;
   /** Entries and sub-menus that were made. */
   readonly entriesMade: number;
+  /** Work of everything before the menu, and of all entries: against {@link GrubLimits.stepsMax} and `allEntriesStepsMax`. */
+  readonly steps: number;
+  readonly entrySteps: number;
+  /** What hash commands have read, bytes. */
+  readonly hashedBytes: number;
   /** `$?` at the end: only of use to tests of the language. */
   readonly status: string;
 }
@@ -143,6 +148,9 @@ export async function evaluateGrubConfig(
     environments: [...session.environments.values()],
     textBytes: session.textBytes,
     entriesMade: session.entries,
+    steps: budget.steps,
+    entrySteps: whole.steps,
+    hashedBytes: session.hashedBytes,
     status,
   };
 }

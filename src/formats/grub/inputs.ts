@@ -1,4 +1,4 @@
-import type { GrubFile } from "./ast.ts";
+import { fileKey, type GrubFile } from "./ast.ts";
 
 /** A variable whose value came from an environment block: unsigned, so an attacker may have chosen it. */
 export interface EnvironmentInput {
@@ -21,11 +21,33 @@ export function untainted(text: string): Tainted {
   return { text, inputs: noInputs };
 }
 
+/** Inputs that are kept of one value; where there are more, one of each file stands for them. */
+export const valueInputsMax = 64;
+
 export function joinInputs(...all: readonly Inputs[]): Inputs {
   let joined = noInputs;
+  let own: Set<EnvironmentInput> | null = null;
   for (const inputs of all) {
-    if (inputs.size === 0 || inputs === joined) continue;
-    joined = joined.size === 0 ? inputs : new Set([...joined, ...inputs]);
+    if (inputs === joined) continue;
+    if (joined.size === 0) {
+      joined = inputs;
+      continue;
+    }
+    for (const input of inputs) {
+      if (joined.has(input)) continue;
+      own ??= new Set(joined);
+      joined = own.add(input);
+    }
   }
-  return joined;
+  return joined.size > valueInputsMax ? oneOfEachFile(joined) : joined;
+}
+
+/** A value is as good as the files are that shaped it: which of their variables did is for people. */
+function oneOfEachFile(inputs: Inputs): Inputs {
+  const kept = new Map<string, EnvironmentInput>();
+  for (const input of inputs) {
+    const key = fileKey(input.file);
+    if (!kept.has(key)) kept.set(key, input);
+  }
+  return new Set(kept.values());
 }

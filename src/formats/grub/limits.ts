@@ -10,6 +10,8 @@ export interface GrubLimits {
   readonly configReadsMax: number;
   /** One environment block, bytes (GRUB's own has 1024). */
   readonly environmentBytesMax: number;
+  /** Environment blocks read in one evaluation. */
+  readonly environmentsMax: number;
   /** Work of everything before the menu: tokens, commands, words, and {@link lookupSteps} for a look at a disk. */
   readonly stepsMax: number;
   /** Work of one menu entry's commands. */
@@ -31,7 +33,11 @@ export interface GrubLimits {
   readonly imagesMax: number;
   /** Variables kept with an entry, for people. */
   readonly entryVariablesMax: number;
-  /** What hash commands read in one evaluation, bytes. */
+  /** Modules of one multiboot kernel. */
+  readonly modulesMax: number;
+  /** Searches whose answer is remembered, to be asked first when they are made again. */
+  readonly searchesMax: number;
+  /** What hash commands read in one evaluation, lists of sums among it, bytes. */
   readonly hashedBytesMax: number;
   /** One variable's value, characters. */
   readonly valueCharactersMax: number;
@@ -53,6 +59,7 @@ export const defaultGrubLimits: GrubLimits = {
   allLinesMax: 200_000,
   configReadsMax: 200,
   environmentBytesMax: 64 << 10,
+  environmentsMax: 64,
   stepsMax: 1_000_000,
   entryStepsMax: 100_000,
   allEntriesStepsMax: 2_000_000,
@@ -63,6 +70,8 @@ export const defaultGrubLimits: GrubLimits = {
   entriesMax: 1000,
   variablesMax: 1000,
   imagesMax: 32,
+  modulesMax: 256,
+  searchesMax: 256,
   entryVariablesMax: 64,
   hashedBytesMax: 64 << 20,
   valueCharactersMax: 32 << 10,

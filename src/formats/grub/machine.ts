@@ -164,10 +164,16 @@ export interface Session {
 /** Variables that `save_env` would have written, by {@link fileKey} of the block; null: taken out of it. */
 export type SavedVariables = ReadonlyMap<string, VariableValue | null>;
 
+/** An image that `loopback` has opened, and what its name and its file's were made from. */
+interface OpenedImage {
+  readonly device: GrubDevice;
+  readonly inputs: Inputs;
+}
+
 /** What GRUB keeps outside of its contexts: an entry begins with a copy. */
 interface GlobalState {
   /** Images by the name that `loopback` gave them, the newest first. */
-  images: ReadonlyMap<string, GrubDevice>;
+  images: ReadonlyMap<string, OpenedImage>;
   /** Entry files that `blscfg` has read, in its order. */
   fragments: readonly BlsFragment[];
   /** Names of fragments that are in a menu. */
@@ -293,12 +299,17 @@ export class Machine {
 
   /** The device that a name means: an image that `loopback` has opened, or one of the host's. */
   device(name: string): GrubDevice | null {
-    return this.globals.images.get(name) ?? this.host.device(name);
+    return this.globals.images.get(name)?.device ?? this.host.device(name);
+  }
+
+  /** What a device's name, and what is behind it, was made from. */
+  inputsOfDevice(name: string): Inputs {
+    return this.globals.images.get(name)?.inputs ?? noInputs;
   }
 
   /** All devices with their names in scripts, in GRUB's order: drivers that were loaded later come first. */
   get devices(): readonly { readonly name: string; readonly device: GrubDevice }[] {
-    const images = [...this.globals.images].map(([name, device]) => ({ name, device }));
+    const images = [...this.globals.images].map(([name, { device }]) => ({ name, device }));
     return [...images, ...this.host.devices.map((device) => ({ name: device.name, device }))];
   }
 
@@ -451,7 +462,8 @@ export class Machine {
     const root = this.variables.get("root");
     const name = end >= 0 ? text.slice(1, end) : (root?.text ?? "");
     const writtenPath = end >= 0 ? text.slice(end + 1) : text;
-    const inputs = joinInputs(word.inputs, end >= 0 ? noInputs : (root?.inputs ?? noInputs), this.#ambient);
+    const ofRoot = end >= 0 ? noInputs : (root?.inputs ?? noInputs);
+    const inputs = joinInputs(word.inputs, ofRoot, this.inputsOfDevice(name), this.#ambient);
     const device = this.device(name);
     const variables: readonly UsedVariable[] = end < 0 && root !== null ? [usedVariable("root", root)] : [];
     const missing = (problem: string): Located => ({
@@ -634,6 +646,8 @@ export class Machine {
   #wildcardDevices(): readonly string[] {
     const names = new Set<string>();
     for (const { name } of this.devices) {
+      // A wildcard's words are nobody's but the script's.
+      if (this.inputsOfDevice(name).size > 0) continue;
       const comma = name.indexOf(",");
       if (comma >= 0) names.add(name.slice(0, comma));
       names.add(name);

@@ -29,6 +29,11 @@ export class Budget {
     this.#whole = whole;
   }
 
+  /** What was spent so far. */
+  get steps(): number {
+    return this.#steps;
+  }
+
   /** @throws {BudgetError} nothing is left. */
   spend(steps: number): void {
     this.#steps += steps;

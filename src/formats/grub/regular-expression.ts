@@ -23,6 +23,8 @@ const depthMax = 50;
 const groupsMax = 20;
 /** Characters of a text that a pattern with back-references is matched against. */
 export const backReferenceTextMax = 1000;
+/** Parts of one match of such a pattern, one behind the other: characters, groups, rounds. Each takes room on the stack. */
+export const backReferencePartsMax = 600;
 
 type Instruction =
   | { readonly kind: "character"; readonly accepts: (character: string) => boolean }
@@ -98,7 +100,9 @@ class PatternParser {
       const character = this.#peek();
       if (character === "" || character === "|" || (character === ")" && this.#depth > 1)) break;
       let node = this.#atom(nodes.length === 0);
+      let repeats = 0;
       for (let bounds = this.#bounds(); bounds !== null; bounds = this.#bounds()) {
+        if (++repeats > depthMax) this.#fail(`repetitions of repetitions are taken up to ${depthMax} deep`);
         node = { kind: "repeat", node, least: bounds.least, most: bounds.most };
       }
       nodes.push(node);
@@ -390,7 +394,7 @@ function tryAll(
       `${quote(pattern)}: with back-references at most ${backReferenceTextMax} characters are matched`,
     );
   }
-  const trial = new Trial(characters, spend);
+  const trial = new Trial(characters, spend, pattern);
   for (let start = 0; start <= characters.length; start++) {
     trial.run(node, start, new Array<null>(groups).fill(null), (end, saved) => {
       if (trial.best === null || end > trial.best.end) trial.best = { end, saved: saved.with(0, [start, end]) };
@@ -406,14 +410,27 @@ class Trial {
   best: { readonly end: number; readonly saved: Saved } | null = null;
   readonly #characters: readonly string[];
   readonly #spend: (steps: number) => void;
+  readonly #pattern: string;
+  #depth = 0;
 
-  constructor(characters: readonly string[], spend: (steps: number) => void) {
+  constructor(characters: readonly string[], spend: (steps: number) => void, pattern: string) {
     this.#characters = characters;
     this.#spend = spend;
+    this.#pattern = pattern;
   }
 
   run(node: Node, at: number, saved: Saved, next: Next): boolean {
     this.#spend(1);
+    if (++this.#depth > backReferencePartsMax) {
+      const detail = `with back-references a match of at most ${backReferencePartsMax} parts is looked for`;
+      throw new FormatError("regexp", `${quote(this.#pattern)}: ${detail}`);
+    }
+    const isDone = this.#run(node, at, saved, next);
+    this.#depth--;
+    return isDone;
+  }
+
+  #run(node: Node, at: number, saved: Saved, next: Next): boolean {
     switch (node.kind) {
       case "accept": {
         const character = this.#characters[at];

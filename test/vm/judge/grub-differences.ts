@@ -24,11 +24,6 @@ export const grubDifferences: readonly GrubDifference[] = [
     reason: "An unknown command costs its entry; GRUB prints an error and goes on",
   },
   {
-    case: "newc",
-    entries: ["1"],
-    reason: "The directories of such an archive have mode 0755, GRUB's have 0777",
-  },
-  {
     case: "probe-label",
     entries: ["default", "0"],
     reason: "`probe` does not tell such a label",

@@ -86,7 +86,8 @@ export class JudgedCase implements AsyncDisposable {
 
   /** The numbers of the entries to be judged beside the default. */
   get entries(): readonly string[] {
-    return [...(this.#each.entries ?? this.survey.found.entries.map(numberOf)), ...this.#each.fails];
+    const listed = this.survey.found.entries.filter(({ format }) => format === "grub").map(numberOf);
+    return [...(this.#each.entries ?? listed), ...this.#each.fails];
   }
 
   async compareDefault(): Promise<Comparison> {
