@@ -274,37 +274,69 @@ async function buildPurgatory() {
   });
 }
 
-/** src/main.ts and all it imports → build/slipway.cjs; the same bytes wherever the clone is. */
+/**
+ * src/main.ts and all it imports → build/code/*.js, the same bytes wherever the clone is: one file for what always runs,
+ * further ones for what is imported when it is needed. The runtime reads every character of a file that it loads, whatever
+ * is run of it, so a boot that needs no iPXE pays nothing for it. Beside each its source map.
+ */
 async function bundleSources() {
   const { version } = JSON.parse(fs.readFileSync(inRoot("package.json"), "utf8"));
   const directory = makeTemporary("bundle");
-  const output = path.join(directory, "slipway.cjs");
+  const [split, code] = [path.join(directory, "split"), path.join(directory, "code")];
+  const common = ["--platform=node", "--target=node26", "--minify", "--legal-comments=none", "--log-level=warning"];
   await run(esbuild, [
     "src/main.ts",
     "--bundle",
-    "--platform=node",
-    "--format=cjs",
-    "--target=node26",
-    "--minify-syntax",
-    "--minify-whitespace",
-    // What is not run is still read: every character of the bundle costs at each start.
-    "--minify-identifiers",
-    // Lines, so that the place in a stack trace can be looked up: build/slipway.cjs.map.
-    "--line-limit=160",
-    "--sourcemap=external",
-    "--legal-comments=none",
+    "--splitting",
+    "--format=esm",
+    ...common,
+    "--sourcemap=inline",
     "--loader:.list=text",
     "--loader:.bin=binary",
     `--define:SLIPWAY_VERSION=${JSON.stringify(version)}`,
-    "--log-level=warning",
-    `--outfile=${output}`,
+    `--outdir=${split}`,
   ]);
-  if (fs.readFileSync(output, "utf8").includes(root)) throw new BuildError(`the bundle names its own clone: "${root}"`);
-  for (const name of ["slipway.cjs.map", "slipway.cjs"]) {
-    fs.renameSync(path.join(directory, name), inRoot("build", name));
+  // A single executable runs CommonJS only.
+  await run(esbuild, [
+    ...fs.readdirSync(split).map((name) => path.join(split, name)),
+    "--format=cjs",
+    "--supported:dynamic-import=false",
+    ...common,
+    // Lines, so that the place in a stack trace can be looked up.
+    "--line-limit=160",
+    "--sourcemap=external",
+    `--outdir=${code}`,
+  ]);
+  for (const name of fs.readdirSync(code)) {
+    if (!name.endsWith(".js")) continue;
+    if (!fs.readFileSync(path.join(code, name), "utf8").includes(root)) continue;
+    throw new BuildError(`the bundle names its own clone: "${root}"`);
   }
-  return inRoot("build/slipway.cjs");
+  fs.rmSync(inRoot("build/code"), { recursive: true, force: true });
+  fs.renameSync(code, inRoot("build/code"));
+  fs.rmSync(directory, { recursive: true });
+  return inRoot("build/code");
 }
+
+/** What the executable runs first: it gives out the files of the bundle, each when it is first asked for. */
+const codeLoader = `"use strict";
+const { getAsset } = require("node:sea");
+const { compileFunction } = require("node:vm");
+const modules = new Map();
+function load(name) {
+  let module = modules.get(name);
+  if (module !== undefined) return module.exports;
+  module = { exports: {} };
+  modules.set(name, module);
+  const run = compileFunction(getAsset("code/" + name, "utf8"), ["require", "module", "exports"], { filename: name });
+  run(requireFrom, module, module.exports);
+  return module.exports;
+}
+function requireFrom(name) {
+  return name.startsWith("./") ? load(name.slice(2)) : require(name);
+}
+load("main.js");
+`;
 
 /** The pinned runtime without its symbols: 150 → 116 MB. */
 async function stripRuntime() {
@@ -334,13 +366,16 @@ require(packager).default(entry, options).catch((error) => {
 `;
 
 /** Bundle + runtime + koffi → dist/slipway, byte for byte the same for the same inputs. */
-async function packageExecutable(bundle, runtime) {
+async function packageExecutable(code, runtime) {
+  const names = fs.readdirSync(code).filter((name) => name.endsWith(".js"));
+
   const output = inRoot("dist/slipway");
   const stamp = inRoot("build/slipway.stamp");
   const pkgVersion = JSON.parse(fs.readFileSync(inRoot("node_modules/@yao-pkg/pkg/package.json"), "utf8")).version;
-  const key = [fileDigest(bundle), path.basename(runtime), fileDigest(koffiAddon), pkgVersion, packagerProgram].join(
-    "\n",
-  );
+  const key = [
+    ...names.map((name) => `${name} ${fileDigest(path.join(code, name))}`),
+    ...[codeLoader, path.basename(runtime), fileDigest(koffiAddon), pkgVersion, packagerProgram],
+  ].join("\n");
   if (stampMatches(stamp, key, output) && fs.existsSync(`${output}.sha256`)) {
     report("package", "up to date");
     return;
@@ -350,7 +385,8 @@ async function packageExecutable(bundle, runtime) {
     // The path of the main script ends up in the executable. The packager runs in a directory of its own below TMPDIR,
     // so a path relative to that is the same in every clone.
     fs.mkdirSync(path.join(directory, "bundle"));
-    fs.copyFileSync(bundle, path.join(directory, "bundle/slipway.cjs"));
+    fs.writeFileSync(path.join(directory, "bundle/slipway.cjs"), codeLoader);
+    const assets = names.map((name) => [`code/${name}`, path.join(code, name)]);
     const built = path.join(directory, "slipway");
     const options = {
       targets: [{ nodeRange: "node26", platform: "linux", arch: "x64", output: built }],
@@ -362,7 +398,7 @@ async function packageExecutable(bundle, runtime) {
         useCodeCache: false,
         // NODE_OPTIONS would reach PID 1 through the firmware kernel's command line, and change what it runs.
         execArgvExtension: "none",
-        assets: { "koffi.node": koffiAddon },
+        assets: { "koffi.node": koffiAddon, ...Object.fromEntries(assets) },
       },
     };
     const packager = inRoot("node_modules/@yao-pkg/pkg/lib-es5/sea.js");
