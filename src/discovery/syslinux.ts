@@ -295,7 +295,10 @@ class MenuResult {
     this.skipped.push({ source, title, reason });
   }
 
+  /** Throws an error whose message is the reason where there is no room: what a prompt boots comes on top of the labels. */
   #offer(entry: SyslinuxEntry, boot: BootEntry): void {
+    const { entriesMax } = this.#context.limits;
+    if (this.#entries.length >= entriesMax) throw new Error(`at most ${entriesMax} entries are taken`);
     this.#ids.set(entry, boot.id);
     this.#entries.push(boot);
   }

@@ -4,6 +4,8 @@ import { lineCharactersMax } from "./lines.ts";
 
 /** Longest loader.conf, in characters. */
 export const loaderConfCharactersMax = 1 << 20;
+/** Lines that mean nothing, bad ones among them, up to which a file is read. */
+export const loaderConfRemarksMax = 500;
 
 /** Longest menu timeout, in seconds: systemd-boot keeps it in 32 bits and uses the highest values for itself. */
 export const loaderTimeoutSecondsMax = 4_294_967_291;
@@ -62,8 +64,8 @@ const firmwareKeys: ReadonlySet<string> = new Set([
  * Parses loader.conf (loader.conf(5) of systemd): lines of key, white space, value; `#` starts a comment line; of a key
  * that stands more than once the last good line counts.
  *
- * A bad line costs itself alone and is told in `problems`. Throws {@link FormatError} only when the whole text is over
- * {@link loaderConfCharactersMax}.
+ * A bad line costs itself alone and is told in `problems`; behind {@link loaderConfRemarksMax} of them nothing is read.
+ * Throws {@link FormatError} only when the whole text is over {@link loaderConfCharactersMax}.
  */
 export function parseLoaderConf(text: string): LoaderConf {
   if (text.length > loaderConfCharactersMax) {
@@ -74,6 +76,10 @@ export function parseLoaderConf(text: string): LoaderConf {
   const problems: LoaderConfRemark[] = [];
   for (const [index, raw] of text.split("\n").entries()) {
     const line = index + 1;
+    if (notes.length + problems.length >= loaderConfRemarksMax) {
+      problems.push({ line, text: `${loaderConfRemarksMax} lines before mean nothing, what follows is not read` });
+      break;
+    }
     try {
       const note = parseLine(raw, line, settings);
       if (note !== null) notes.push({ line, text: note });

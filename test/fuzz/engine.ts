@@ -16,8 +16,14 @@ export interface FuzzTarget {
    */
   readonly run: (input: Uint8Array) => unknown;
   readonly isExpected: (error: unknown) => boolean;
+  /** The part of a run's inputs that is tried, for what takes far longer than others; 1 where nothing is said. */
+  readonly share?: number;
   /** Longest input that is tried, bytes. */
   readonly inputBytesMax?: number;
+  /** Makes an input from nothing, by the format's grammar; some of the inputs are such, changed or as they are. */
+  readonly generate?: (random: () => number) => Uint8Array;
+  /** Puts right what a changed input would be refused for before anything else is read: checksums. */
+  readonly mend?: (input: Uint8Array) => Uint8Array;
 }
 
 export interface FuzzOptions {
@@ -50,6 +56,8 @@ const batchInputs = 256;
 /** Of a batch that reached new code, how many inputs are kept. */
 const keptOfBatch = 6;
 const poolMax = 4096;
+/** Inputs that take longer are not changed further: what comes of them takes as long, and they would crowd out the others. */
+const keptMsMax = 30;
 const failuresMax = 5;
 const defaultInputBytesMax = 1 << 16;
 
@@ -73,11 +81,7 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   };
   let done = 0;
   for (; done < options.inputs && failures.length < failuresMax; done++) {
-    const source = pool[(random() >>> 8) % pool.length] ?? new Uint8Array();
-    const input =
-      done < target.seeds.length
-        ? (target.seeds[done] ?? source)
-        : change(source, pool, tokens, target, random).subarray(0, target.inputBytesMax ?? defaultInputBytesMax);
+    const input = target.seeds[done] ?? nextInput(target, pool, tokens, random);
     const started = performance.now();
     let signature: string;
     try {
@@ -96,10 +100,10 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
     if (tookMs > options.inputMsMax) failures.push({ reason: `took ${tookMs.toFixed(0)} ms`, input: input.slice() });
     if (!seen.has(signature)) {
       seen.add(signature);
-      keep(input.slice());
+      if (tookMs <= keptMsMax) keep(input.slice());
     }
     if (coverage === null) continue;
-    batch.push(input.slice());
+    if (tookMs <= keptMsMax) batch.push(input.slice());
     if (batch.length < batchInputs) continue;
     if (await coverage.grew())
       for (let kept = 0; kept < keptOfBatch; kept++) keep(batch[random() % batch.length] ?? input);
@@ -107,6 +111,21 @@ export async function fuzz(target: FuzzTarget, options: FuzzOptions): Promise<Fu
   }
   await coverage?.stop();
   return { inputs: done, kept: pool.length - target.seeds.length, refused, slowestMs, failures };
+}
+
+/** Half of the inputs of a target with a grammar are fresh; half of those are changed too. */
+function nextInput(
+  target: FuzzTarget,
+  pool: readonly Uint8Array[],
+  tokens: readonly Uint8Array[],
+  random: Random,
+): Uint8Array {
+  const chosen = (random() >>> 8) % pool.length;
+  const kind = target.generate === undefined ? 3 : (random() >>> 8) % 4;
+  const source = (kind < 2 ? target.generate?.(random) : pool[chosen]) ?? new Uint8Array();
+  const changed = kind === 0 ? source : change(source, pool, tokens, target, random);
+  const cut = changed.subarray(0, target.inputBytesMax ?? defaultInputBytesMax);
+  return target.mend === undefined ? cut : target.mend(cut.slice());
 }
 
 /** A message without what differs from input to input. */
@@ -230,7 +249,8 @@ function changeLines(
     default:
       lines.splice(at, 2, `${lines[at] ?? ""}${lines[at + 1] ?? ""}`);
   }
-  return Buffer.from(lines.join("\n"), "latin1");
+  // A slice of a Buffer would be the same memory, which later changes would reach.
+  return new Uint8Array(Buffer.from(lines.join("\n"), "latin1"));
 }
 
 /** Which code ran, as the engine's profiler counts it: by blocks. */

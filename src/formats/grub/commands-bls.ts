@@ -87,7 +87,8 @@ async function readFragment(machine: Machine, { device, found, use, inputs }: Lo
   if (device === null || found === null) return machine.report(`blscfg: ${use.problem ?? "not found"}`);
   const name = found.path.slice(found.path.lastIndexOf("/") + 1).replace(/\.conf$/, "");
   const { fragments } = machine.globals;
-  if (fragments.some((known) => compareFragmentNames(known.name, name) === 0)) return;
+  const at = placeOf(fragments, name);
+  if (at === null) return;
   const file = { device: device.name, path: found.path };
   const asked = await machine.ask(() => machine.readText(device, use, found, machine.limits.configBytesMax));
   if ("error" in asked) return machine.report(`blscfg: ${asked.error}`);
@@ -98,8 +99,20 @@ async function readFragment(machine: Machine, { device, found, use, inputs }: Lo
     machine.report("a line without a value: GRUB reads no further", { file, line: parsed.endsAt });
   }
   const fragment: BlsFragment = { name, config: { file, bytes: asked.answer }, inputs, ...parsed };
-  const at = fragments.findIndex((known) => compareFragmentNames(name, known.name) > 0);
-  machine.globals.fragments = at < 0 ? [...fragments, fragment] : fragments.toSpliced(at, 0, fragment);
+  machine.globals.fragments = fragments.toSpliced(at, 0, fragment);
+}
+
+/** Where a name belongs among those that were read, the newest first; null where one of them is the same. */
+function placeOf(fragments: readonly BlsFragment[], name: string): number | null {
+  let [start, end] = [0, fragments.length];
+  while (start < end) {
+    const middle = (start + end) >> 1;
+    const order = compareFragmentNames(name, fragments[middle]?.name ?? "");
+    if (order === 0) return null;
+    if (order > 0) end = middle;
+    else start = middle + 1;
+  }
+  return start;
 }
 
 function isDefaultEntry(chosen: string | null, fragment: BlsFragment, index: number): boolean {

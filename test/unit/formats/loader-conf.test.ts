@@ -1,6 +1,12 @@
 import { describe, expect, test } from "vitest";
 import { FormatError } from "../../../src/formats/format-error.ts";
-import { type LoaderConf, parseChoice, parseLoaderConf, parseLoaderTimeout } from "../../../src/formats/loader-conf.ts";
+import {
+  type LoaderConf,
+  loaderConfRemarksMax,
+  parseChoice,
+  parseLoaderConf,
+  parseLoaderTimeout,
+} from "../../../src/formats/loader-conf.ts";
 
 function problems(text: string): string[] {
   return parseLoaderConf(text).problems.map(({ line, text: detail }) => `${line}: ${detail}`);
@@ -55,6 +61,16 @@ describe("timeout", () => {
       expect(parseLoaderConf(`timeout 3\ntimeout ${value}`).timeout).toEqual({ kind: "seconds", seconds: 3 });
     },
   );
+});
+
+test("a file of bad lines is not read to its end", () => {
+  const bad = "x\n".repeat(loaderConfRemarksMax - 1);
+  expect(problems(`${bad}default a\nx`)).toHaveLength(loaderConfRemarksMax);
+  expect(parseLoaderConf(`${bad}default a\nx`).default).toMatchObject({ pattern: "a" });
+  const conf = parseLoaderConf(`default a\n${bad}console-mode max\n${bad}default b\n`);
+  expect(conf.default).toMatchObject({ pattern: "a" });
+  expect(conf.problems.at(-1)).toEqual({ line: 502, text: "500 lines before mean nothing, what follows is not read" });
+  expect(conf.problems).toHaveLength(500);
 });
 
 describe("default and preferred", () => {

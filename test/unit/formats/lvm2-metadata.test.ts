@@ -115,6 +115,19 @@ describe("a group that lvm(8) made", () => {
 });
 
 describe("readLvm2PhysicalVolume", () => {
+  it("counts what it reads, and refuses what is more than several may have together", async () => {
+    const { read, deviceBytes } = diskAt(0);
+    const allowance = { bytesLeft: 1 << 20 };
+    const whole = await readLvm2PhysicalVolume(read, BigInt(deviceBytes), allowance);
+    const textBytes = whole?.textBytes ?? 0;
+    expect(textBytes).toBeGreaterThan(1000);
+    expect(allowance.bytesLeft).toBe((1 << 20) - textBytes);
+    const refused = await readLvm2PhysicalVolume(read, BigInt(deviceBytes), { bytesLeft: textBytes - 1 });
+    expect(refused?.group).toBeNull();
+    expect(refused?.problems).toEqual([
+      expect.stringContaining(`${textBytes} bytes, ${textBytes - 1} more are taken of all metadata on the disk`),
+    ]);
+  });
   it("no label", async () => {
     expect(await readLvm2PhysicalVolume(async (_, length) => new Uint8Array(length), 1n << 20n)).toBeNull();
     expect(await readLvm2PhysicalVolume(async () => new Uint8Array(0), 0n)).toBeNull();
