@@ -1,3 +1,4 @@
+import type { ImageVolumes } from "./finder.ts";
 import { type FileSource, SourceError } from "./source.ts";
 
 /** What the configuration files of one disk's volumes may have together, bytes: they are kept until the boot. */
@@ -32,6 +33,22 @@ export class ConfigBudget {
         const bytes = await source.readFile(path, bytesMax);
         this.#bytesRead += bytes.length;
         return bytes;
+      },
+    };
+  }
+
+  /** The same images, whose files are charged to this budget; each image stays one source. */
+  chargeImages(images: ImageVolumes): ImageVolumes {
+    const charged = new Map<FileSource, FileSource>();
+    return {
+      open: async (outer, path) => {
+        const image = await images.open(outer, path);
+        const known = charged.get(image) ?? this.charge(image);
+        charged.set(image, known);
+        return known;
+      },
+      get opened() {
+        return images.opened;
       },
     };
   }

@@ -1,8 +1,9 @@
 import { messageOf } from "../formats/error-text.ts";
 import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
 import { ConfigBudget } from "./config-budget.ts";
+import { diskKey } from "./disk-key.ts";
 import type { BootEntry, FileRef, FoundMenu, SkippedEntry } from "./entry.ts";
-import type { DiscoveryLimits } from "./finder.ts";
+import type { DiscoveryLimits, ImageVolumes } from "./finder.ts";
 import { finders } from "./finders.ts";
 import { OpenedImages } from "./image-volumes.ts";
 import type { FileSource } from "./source.ts";
@@ -24,13 +25,19 @@ export async function discover(
   lastBooted: string | null = null,
   machine: () => MachineDescription = () => unknownMachineDescription,
 ): Promise<Discovered> {
-  const images = new OpenedImages();
-  const budgets = new Map<string, ConfigBudget>();
+  const opened = new OpenedImages();
+  const views = new Map<string, { readonly charged: readonly FileSource[]; readonly images: ImageVolumes }>();
   const found = await Promise.all(
-    sources.flatMap(({ volume: { name, disk } }, index) => {
-      const budget = budgets.get(disk ?? name) ?? new ConfigBudget();
-      budgets.set(disk ?? name, budget);
-      const charged = sources.map((each) => budget.charge(each));
+    sources.flatMap(({ volume }, index) => {
+      const { name, disk } = volume;
+      const key = diskKey(volume);
+      let view = views.get(key);
+      if (view === undefined) {
+        const budget = new ConfigBudget();
+        view = { charged: sources.map((each) => budget.charge(each)), images: budget.chargeImages(opened) };
+        views.set(key, view);
+      }
+      const { charged, images } = view;
       const source = charged[index];
       if (source === undefined) return [];
       return finders.map(async (finder): Promise<SearchedMenu[]> => {
@@ -46,7 +53,7 @@ export async function discover(
     menus,
     entries: menus.flatMap((menu) => menu.entries),
     skipped: uniqueSkipped(menus.flatMap((menu) => menu.skipped)),
-    images: images.opened,
+    images: opened.opened,
   };
 }
 
@@ -68,7 +75,8 @@ function preferPrograms(found: readonly SearchedMenu[]): SearchedMenu[] {
   const menus: SearchedMenu[] = [];
   const later = new Map<SearchedMenu, SearchedMenu[]>();
   for (const searched of found) {
-    const program = searched.menu.format === "bls1" ? programs.find((each) => lists(each, searched)) : undefined;
+    const places = searched.menu.format === "bls1" ? new Set(placesOf(searched.menu)) : null;
+    const program = places === null ? undefined : programs.find((each) => lists(each, searched, places));
     if (program === undefined) menus.push(searched);
     else later.set(program, [...(later.get(program) ?? []), without(searched, program.menu)]);
   }
@@ -76,9 +84,8 @@ function preferPrograms(found: readonly SearchedMenu[]): SearchedMenu[] {
 }
 
 /** Whether a GRUB menu that was found on the same disk has entries of a Boot Loader Specification menu. */
-function lists(program: SearchedMenu, plain: SearchedMenu): boolean {
+function lists(program: SearchedMenu, plain: SearchedMenu, places: ReadonlySet<string>): boolean {
   if (program.disk !== plain.disk) return false;
-  const places = new Set(placesOf(plain.menu));
   return program.menu.entries.some((entry) => entry.format === "bls1" && places.has(placeKey(entry.source)));
 }
 

@@ -75,6 +75,9 @@ function layerNames({ layer }: VolumeFacts): string[] {
 /** A symbolic link that leads nowhere is in its directory all the same. */
 const danglingLink: GrubListed = { directory: false, size: 0 };
 
+/** Names of directories that are looked through for symbolic links which lead nowhere, in one search. */
+export const listedNamesMax = 200_000;
+
 /** Bytes of a file that are hashed at once. */
 const hashChunkBytes = 1 << 20;
 
@@ -89,6 +92,8 @@ export class GrubVolumes implements GrubHost {
   readonly #sources: Map<string, FileSource>;
   readonly #byName: ReadonlyMap<string, GrubDevice>;
   readonly #images: ImageVolumes;
+  /** Names in the directories of files that are missing. */
+  #listed = 0;
   /** Filesystems inside files that were opened. */
   readonly #opened = new Map<FileSource, GrubDevice>();
 
@@ -148,7 +153,8 @@ export class GrubVolumes implements GrubHost {
     const here = `${parent === "/" ? "" : parent}${normal.slice(slash)}`;
     const real = await source.realPath(normal);
     const isLink = normal !== "/" && real !== here;
-    if (real === null) return (await source.list(parent)).includes(normal.slice(slash + 1)) ? danglingLink : null;
+    if (real === null)
+      return (await this.#names(source, parent)).includes(normal.slice(slash + 1)) ? danglingLink : null;
     const stat = await source.stat(real);
     return stat === null ? null : { directory: stat.type === "directory" && !isLink, size: stat.size };
   }
@@ -203,6 +209,17 @@ export class GrubVolumes implements GrubHost {
     const source = this.#source(device);
     const normal = await normalPath(source, path);
     return normal === null ? [] : source.list(normal);
+  }
+
+  /** A directory may hold many names, and a script may ask for a missing file often. */
+  async #names(source: FileSource, directory: string): Promise<readonly string[]> {
+    if (this.#listed > listedNamesMax) {
+      const place = `list ${JSON.stringify(directory)} on ${source.volume.name}`;
+      throw new SourceError(`${place}: more than ${listedNamesMax} names were looked through for missing files`);
+    }
+    const names = await source.list(directory);
+    this.#listed += names.length;
+    return names;
   }
 
   #source(device: GrubDevice): FileSource {

@@ -4,7 +4,7 @@ import { FormatError, quote } from "../formats/format-error.ts";
 import { fileKey, type GrubFile } from "../formats/grub/ast.ts";
 import { evaluateGrubConfig, type GrubEvaluation } from "../formats/grub/evaluate.ts";
 import type { EnvironmentInput } from "../formats/grub/inputs.ts";
-import { defaultGrubLimits } from "../formats/grub/limits.ts";
+import { defaultGrubLimits, type GrubLimits } from "../formats/grub/limits.ts";
 import { loaderCommandLine } from "../formats/grub/loader-command-line.ts";
 import {
   chooseDefault,
@@ -55,29 +55,94 @@ export const loaderDirectoriesMax = 20;
  */
 export const grubFinder: Finder = {
   format: "grub",
-  async find(context) {
-    const volumes = new GrubVolumes(context.sources, context.architecture, context.images);
-    const device = volumes.nameOf(context.source);
-    if (device === null) return [];
-    const found: FoundMenu[] = [];
-    const { paths, skipped } = await configsOf(context.source);
-    if (skipped.length > 0) found.push(emptyMenu(context.source, skipped));
-    const left = limitsOf(context);
-    for (const [index, path] of paths.entries()) {
-      const evaluation = await evaluateGrubConfig(volumes, { device, path }, { ...left });
-      left.entriesMax -= evaluation.entriesMade;
-      left.allConfigsBytesMax -= evaluation.textBytes;
-      const own = new Map<string, string>();
-      for (const source of context.sources) own.set(source.volume.name, (await configsOf(source)).paths[0] ?? "");
-      const { menu } = evaluation;
-      // What the volume's own configuration leads to on the same volume is the volume's own menu.
-      if (index === 0 && menu?.config.device === device) own.set(context.source.volume.name, menu.config.path);
-      const result = new MenuResult(context, volumes, evaluation, own).menu(context.source);
-      if (result !== null) found.push(result);
-    }
-    return found;
-  },
+  find: (context) => findGrubMenus(context, new GrubAllowance()),
 };
+
+/** As the finder, with an allowance that is shared with other searches. */
+export async function findGrubMenus(context: FinderContext, allowance: GrubAllowance): Promise<readonly FoundMenu[]> {
+  const volumes = new GrubVolumes(context.sources, context.architecture, context.images);
+  const device = volumes.nameOf(context.source);
+  if (device === null) return [];
+  const found: FoundMenu[] = [];
+  const { paths, skipped } = await configsOf(context.source);
+  if (skipped.length > 0) found.push(emptyMenu(context.source, skipped));
+  const left = limitsOf(context);
+  for (const [index, path] of paths.entries()) {
+    const refusal = allowance.refusal();
+    if (refusal !== null) {
+      const source = { volume: context.source.volume.name, path, line: 1 };
+      found.push(emptyMenu(context.source, [{ source, title: null, reason: refusal }]));
+      break;
+    }
+    const evaluation = await evaluateGrubConfig(volumes, { device, path }, { ...left, ...allowance.limits() });
+    allowance.charge(evaluation);
+    left.entriesMax -= evaluation.entriesMade;
+    left.allConfigsBytesMax -= evaluation.textBytes;
+    const { menu } = evaluation;
+    const own = await ownConfigs(volumes, menu);
+    // What the volume's own configuration leads to on the same volume is the volume's own menu.
+    if (index === 0 && menu?.config.device === device) own.set(context.source.volume.name, menu.config.path);
+    const result = new MenuResult(context, volumes, evaluation, own).menu(context.source);
+    if (result !== null) found.push(result);
+  }
+  return found;
+}
+
+/** Configurations of the most work that one may be: so many are run in one search. */
+const fullEvaluationsMax = 2;
+
+/** The work that the configurations of one search may be together: a hostile volume may hold two dozen, or many images. */
+export class GrubAllowance {
+  #steps = defaultGrubLimits.stepsMax * fullEvaluationsMax;
+  #entrySteps = defaultGrubLimits.allEntriesStepsMax * fullEvaluationsMax;
+  #hashedBytes = defaultGrubLimits.hashedBytesMax * fullEvaluationsMax;
+  #optionCharacters = defaultGrubLimits.allOptionsCharactersMax * fullEvaluationsMax;
+
+  /** Why nothing further is run; null where something may be. */
+  refusal(): string | null {
+    if (this.#steps > 0 && this.#entrySteps > 0) return null;
+    const { stepsMax, allEntriesStepsMax } = defaultGrubLimits;
+    const most = (stepsMax + allEntriesStepsMax) * fullEvaluationsMax;
+    return `not run, like what follows: the configurations before took the ${most} steps that all may take`;
+  }
+
+  /** What the next configuration may take. */
+  limits(): Pick<GrubLimits, "stepsMax" | "allEntriesStepsMax" | "hashedBytesMax" | "allOptionsCharactersMax"> {
+    const { stepsMax, allEntriesStepsMax, hashedBytesMax, allOptionsCharactersMax } = defaultGrubLimits;
+    return {
+      stepsMax: Math.min(stepsMax, this.#steps),
+      allEntriesStepsMax: Math.min(allEntriesStepsMax, this.#entrySteps),
+      hashedBytesMax: Math.max(0, Math.min(hashedBytesMax, this.#hashedBytes)),
+      allOptionsCharactersMax: Math.max(0, Math.min(allOptionsCharactersMax, this.#optionCharacters)),
+    };
+  }
+
+  charge({ steps, entrySteps, hashedBytes, optionCharacters }: GrubEvaluation): void {
+    this.#optionCharacters -= optionCharacters;
+    this.#steps -= steps;
+    this.#entrySteps -= entrySteps;
+    this.#hashedBytes -= hashedBytes;
+  }
+}
+
+/** The volumes that menus are of → the path of each one's own configuration. */
+async function ownConfigs(volumes: GrubVolumes, menu: GrubMenu | null): Promise<Map<string, string>> {
+  const own = new Map<string, string>();
+  for (const device of menu === null ? [] : devicesOf(menu)) {
+    const source = volumes.source(device);
+    if (source !== null) own.set(source.volume.name, (await configsOf(source)).paths[0] ?? "");
+  }
+  return own;
+}
+
+/** The devices of a menu's configuration and of those below it. */
+function devicesOf(menu: GrubMenu): Set<string> {
+  const devices = new Set([menu.config.device]);
+  for (const { outcome } of menu.entries) {
+    if (outcome.kind === "menu") for (const device of devicesOf(outcome.menu)) devices.add(device);
+  }
+  return devices;
+}
 
 /** What all configurations of a volume may cost together; a hostile one may hold two dozen. */
 function limitsOf({ limits }: FinderContext): {

@@ -4,20 +4,13 @@ import { type Iso9660Layout, type Iso9660Node, readIso9660, readIso9660Directory
 import type { ReadAt } from "../formats/read-at.ts";
 import { probeIso9660 } from "../formats/superblock/iso9660.ts";
 import { ProbedDevice } from "../formats/superblock/probe.ts";
+import { ImageDirectories, type ImageDirectory, imageDirectoryBytesMax } from "./image-directories.ts";
 import { type FileSource, type FileStat, type OpenFile, SourceError, type VolumeFacts } from "./source.ts";
 
 /** Links followed for one path, as many as Linux follows (MAXSYMLINKS). */
 const linksMax = 40;
 /** PATH_MAX of Linux, bytes. */
 const pathBytesMax = 4096;
-/** Files in all directories that are kept in memory; when more come, the older ones are read again. */
-const cachedNodesMax = 50_000;
-
-/** The names of a directory that is kept. */
-interface Directory {
-  readonly nodes: readonly Iso9660Node[];
-  readonly byName: ReadonlyMap<string, Iso9660Node>;
-}
 
 /**
  * An ISO 9660 image inside a file of another volume, as a volume. It holds nothing open: each use opens the outer file,
@@ -29,10 +22,16 @@ export class Iso9660Source implements FileSource {
   readonly #outer: FileSource;
   readonly #path: string;
   readonly #layout: Iso9660Layout;
-  readonly #directories = new Map<string, Directory>();
-  #cachedNodes = 0;
+  readonly #directories: ImageDirectories;
 
-  private constructor(outer: FileSource, path: string, volume: VolumeFacts, layout: Iso9660Layout) {
+  private constructor(
+    outer: FileSource,
+    path: string,
+    volume: VolumeFacts,
+    layout: Iso9660Layout,
+    directories: ImageDirectories,
+  ) {
+    this.#directories = directories;
     this.#outer = outer;
     this.#path = path;
     this.volume = volume;
@@ -42,10 +41,16 @@ export class Iso9660Source implements FileSource {
   /**
    * @param path of the image on `outer`
    * @param name of the new volume
+   * @param directories shared with the other images of a disk
    *
    * Rejects with {@link SourceError} where the file holds no ISO 9660 filesystem, or more than the file has.
    */
-  static async open(outer: FileSource, path: string, name: string): Promise<FileSource> {
+  static async open(
+    outer: FileSource,
+    path: string,
+    name: string,
+    directories: ImageDirectories = new ImageDirectories(),
+  ): Promise<FileSource> {
     const failed = (detail: string, cause?: unknown): SourceError =>
       new SourceError(`open the image ${JSON.stringify(path)} on ${outer.volume.name}: ${detail}`, { cause });
     await using file = await outer.open(path);
@@ -67,7 +72,7 @@ export class Iso9660Source implements FileSource {
         parttype: null,
         layer: { kind: "image", volume: outer.volume.name, path },
       };
-      return new Iso9660Source(outer, path, volume, await readIso9660(read, bytes));
+      return new Iso9660Source(outer, path, volume, await readIso9660(read, bytes), directories);
     } catch (error) {
       if (error instanceof FormatError) throw failed(error.message, error);
       throw error;
@@ -98,7 +103,7 @@ export class Iso9660Source implements FileSource {
     const found = await this.#resolve(path);
     if (found === null) return [];
     if (found.node.type !== "directory") throw this.#error("list", path, "a directory expected");
-    const { byName, nodes } = await this.#directory(found.path, found.node, path);
+    const { byName, nodes } = await this.#directory(found.node, path);
     const names = nodes.filter((node) => byName.get(this.#key(node.name)) === node).map(({ name }) => name);
     return names.sort((a, b) => Buffer.compare(Buffer.from(a), Buffer.from(b)));
   }
@@ -141,7 +146,7 @@ export class Iso9660Source implements FileSource {
         here = parent;
         continue;
       }
-      const { byName } = await this.#directory(pathOf([...above, here]), here, path);
+      const { byName } = await this.#directory(here, path);
       const node = byName.get(this.#key(name));
       if (node === undefined) return null;
       if (node.type !== "link" || node.refusal !== null) {
@@ -162,28 +167,31 @@ export class Iso9660Source implements FileSource {
   }
 
   /** @param asked the path that is named when reading fails */
-  async #directory(real: string, node: Iso9660Node, asked: string): Promise<Directory> {
-    const known = this.#directories.get(real);
-    if (known !== undefined) return known;
+  async #directory(node: Iso9660Node, asked: string): Promise<ImageDirectory> {
+    // A hostile image has directories that lead back to themselves: the place tells them apart, the path does not.
+    const [extent] = node.extents;
+    const key = `${this.volume.name}\n${extent?.offset}\n${extent?.length}`;
+    const known = this.#directories.get(key);
+    if (known !== null) return known;
     if (node.refusal !== null) throw this.#error("list", asked, node.refusal);
     const nodes = await this.#read(node, asked);
     const byName = new Map<string, Iso9660Node>();
     // Of two files with one name the first is the one that is found.
     for (const each of nodes) if (!byName.has(this.#key(each.name))) byName.set(this.#key(each.name), each);
-    if (this.#cachedNodes + nodes.length > cachedNodesMax) {
-      this.#directories.clear();
-      this.#cachedNodes = 0;
-    }
-    const directory: Directory = { nodes, byName };
-    if (!this.#directories.has(real)) this.#cachedNodes += nodes.length;
-    this.#directories.set(real, directory);
+    const directory: ImageDirectory = { nodes, byName };
+    this.#directories.keep(key, directory);
     return directory;
   }
 
   async #read(node: Iso9660Node, asked: string): Promise<readonly Iso9660Node[]> {
     await using file = await this.#outer.open(this.#path);
+    const readAt = readerOf(file);
+    const read: ReadAt = (offset, length) => {
+      if (this.#directories.mayRead(length)) return readAt(offset, length);
+      throw this.#error("list", asked, `more than ${imageDirectoryBytesMax} bytes of directories in images of a disk`);
+    };
     try {
-      return await readIso9660Directory(readerOf(file), this.#layout, node);
+      return await readIso9660Directory(read, this.#layout, node);
     } catch (error) {
       throw error instanceof SourceError ? error : this.#error("list", asked, messageOf(error), error);
     }

@@ -2,8 +2,8 @@ import { messageOf } from "../formats/error-text.ts";
 import { isHarmlessText } from "../formats/grub/harmless-text.ts";
 import { ConfigBudget } from "./config-budget.ts";
 import type { BootEntry, ConfigText, FileRef, FoundMenu, SkippedEntry, SourcePlace } from "./entry.ts";
-import type { Finder, FinderContext, ImageVolumes } from "./finder.ts";
-import { grubFinder } from "./grub.ts";
+import type { Finder, FinderContext } from "./finder.ts";
+import { findGrubMenus, GrubAllowance } from "./grub.ts";
 import { grubDeviceNames } from "./grub-devices.ts";
 import { type FileSource, type OpenFile, SourceError } from "./source.ts";
 
@@ -38,8 +38,11 @@ const otherConfigPaths = [
   "/loader/loader.conf",
 ] as const;
 
-/** The volume that holds nothing but the script which does what a boot menu's entry for an ISO file would do. */
-const starterVolume = "loopback-starter";
+/**
+ * The volume that holds nothing but the script which does what a boot menu's entry for an ISO file would do. No other one
+ * can have its name: what is on it needs no signature.
+ */
+const starterVolume = "(loopback starter)";
 const starterPath = "/EFI/loopback-starter/grub.cfg";
 
 /**
@@ -59,34 +62,18 @@ export const loopbackFinder: Finder = {
   async find(context) {
     const { paths, skipped } = await isoFiles(context.source);
     const menus = skipped.length === 0 ? [] : [menuOf(context, [], skipped)];
-    const images = chargedImages(context.images);
+    const images = new ConfigBudget().chargeImages(context.images);
+    const allowance = new GrubAllowance();
     let entriesLeft = context.limits.entriesMax;
     for (const path of paths) {
       const limits = { ...context.limits, entriesMax: entriesLeft };
-      const menu = await findInImage({ ...context, images, limits }, path);
+      const menu = await findInImage({ ...context, images, limits }, path, allowance);
       entriesLeft -= menu.entries.length;
       menus.push(menu);
     }
     return menus;
   },
 };
-
-/** The images with one budget for the configuration that is read from all of them: it is kept until the boot. */
-function chargedImages(images: ImageVolumes): ImageVolumes {
-  const budget = new ConfigBudget();
-  const charged = new Map<FileSource, FileSource>();
-  return {
-    async open(outer, path) {
-      const image = await images.open(outer, path);
-      const known = charged.get(image) ?? budget.charge(image);
-      charged.set(image, known);
-      return known;
-    },
-    get opened() {
-      return images.opened;
-    },
-  };
-}
 
 function menuOf(
   { source }: FinderContext,
@@ -153,7 +140,7 @@ function nameOf(path: string): string {
 }
 
 /** The menu of one ISO file; what keeps it from having one is told as skipped. */
-async function findInImage(context: FinderContext, path: string): Promise<FoundMenu> {
+async function findInImage(context: FinderContext, path: string, allowance: GrubAllowance): Promise<FoundMenu> {
   const { source, sources, images } = context;
   const place = { volume: source.volume.name, path, line: 1 };
   const skip = (reason: string): FoundMenu => menuOf(context, [], [{ source: place, title: null, reason }]);
@@ -166,7 +153,7 @@ async function findInImage(context: FinderContext, path: string): Promise<FoundM
     if (config === null) return skip(await whyNone(image));
     const script = starterScript(context, path, config);
     const starter = starterSource(script);
-    const found = await grubFinder.find({ ...context, source: starter, sources: [...sources, starter] });
+    const found = await findGrubMenus({ ...context, source: starter, sources: [...sources, starter] }, allowance);
     return new LoopbackMenu(context, path, image).menu(found);
   } catch (error) {
     return skip(messageOf(error));

@@ -159,7 +159,7 @@ function emptyMenu(volume: string, skipped: readonly SkippedEntry[]): FoundMenu 
 class VolumeFiles {
   readonly source: FileSource;
   readonly #ignoresCase: boolean;
-  readonly #lists = new Map<string, Promise<readonly string[]>>();
+  readonly #lists = new Map<string, Promise<DirectoryNames>>();
 
   constructor(source: FileSource) {
     this.source = source;
@@ -172,19 +172,30 @@ class VolumeFiles {
     if (!this.#ignoresCase) return null;
     let found = "";
     for (const part of path.split("/").slice(1)) {
-      const names = await this.#list(found || "/");
-      const name = names.includes(part) ? part : names.find((each) => each.toLowerCase() === part.toLowerCase());
+      const { names, byLowerCase } = await this.#list(found || "/");
+      const name = names.has(part) ? part : byLowerCase.get(part.toLowerCase());
       if (name === undefined) return null;
       found += `/${name}`;
     }
     return (await this.source.stat(found))?.type === "file" ? found : null;
   }
 
-  #list(directory: string): Promise<readonly string[]> {
-    const known = this.#lists.get(directory) ?? this.source.list(directory);
+  #list(directory: string): Promise<DirectoryNames> {
+    const known = this.#lists.get(directory) ?? this.source.list(directory).then(indexNames);
     this.#lists.set(directory, known);
     return known;
   }
+}
+
+interface DirectoryNames {
+  readonly names: ReadonlySet<string>;
+  /** Of names that differ by case alone the first one. */
+  readonly byLowerCase: ReadonlyMap<string, string>;
+}
+
+function indexNames(names: readonly string[]): DirectoryNames {
+  const byLowerCase = new Map(names.toReversed().map((name) => [name.toLowerCase(), name]));
+  return { names: new Set(names), byLowerCase };
 }
 
 /** A volume as the world of a configuration. */

@@ -29,6 +29,13 @@ export interface Lvm2PhysicalVolume {
   readonly group: Lvm2Group | null;
   /** What is wrong with metadata areas that could not be used. */
   readonly problems: readonly string[];
+  /** Bytes of metadata that were read. */
+  readonly textBytes: number;
+}
+
+/** How much metadata may still be read, in bytes; less with each area. */
+export interface Lvm2Allowance {
+  bytesLeft: number;
 }
 
 /** A volume group; all sizes in sectors of 512 bytes. */
@@ -109,15 +116,21 @@ export type Lvm2Segment = SegmentExtents &
  * itself. Throws {@link FormatError} for a damaged label, the reader's own error when reading fails.
  *
  * @param bytes size of the device
+ * @param allowance for the metadata of several physical volumes together
  */
-export async function readLvm2PhysicalVolume(read: ReadAt, bytes: bigint): Promise<Lvm2PhysicalVolume | null> {
+export async function readLvm2PhysicalVolume(
+  read: ReadAt,
+  bytes: bigint,
+  allowance: Lvm2Allowance = { bytesLeft: lvm2TextCharactersMax },
+): Promise<Lvm2PhysicalVolume | null> {
   const label = findLabel(await read(0n, labelSectors * sectorBytes));
   if (label === null) return null;
   const problems: string[] = [];
   let group: Lvm2Group | null = null;
+  const { bytesLeft } = allowance;
   for (const area of label.metadataAreas) {
     try {
-      const text = await readMetadataText(read, area, bytes);
+      const text = await readMetadataText(read, area, bytes, allowance);
       if (text === null) continue;
       const found = parseLvm2Group(text);
       if (group === null || found.sequence > group.sequence) group = found;
@@ -126,7 +139,7 @@ export async function readLvm2PhysicalVolume(read: ReadAt, bytes: bigint): Promi
       problems.push(messageOf(error));
     }
   }
-  return { uuid: label.uuid, group, problems };
+  return { uuid: label.uuid, group, problems, textBytes: bytesLeft - allowance.bytesLeft };
 }
 
 interface Area {
@@ -179,7 +192,12 @@ function checksum(bytes: Uint8Array): number {
 }
 
 /** The text that the first slot of a metadata area names, from the ring behind its header; null where it names none. */
-async function readMetadataText(read: ReadAt, area: Area, deviceBytes: bigint): Promise<string | null> {
+async function readMetadataText(
+  read: ReadAt,
+  area: Area,
+  deviceBytes: bigint,
+  allowance: Lvm2Allowance,
+): Promise<string | null> {
   const header = new ByteReader(await read(area.offset, headerBytes), "LVM2 metadata area");
   if (!header.has(0, headerBytes)) header.fail("the device ends inside the header", 0);
   if (header.u32le(0, "checksum") !== checksum(header.slice(4, headerBytes - 4, "header"))) {
@@ -200,6 +218,10 @@ async function readMetadataText(read: ReadAt, area: Area, deviceBytes: bigint): 
   if (length > BigInt(lvm2TextCharactersMax)) {
     header.fail(`${length} bytes, at most ${lvm2TextCharactersMax} are taken`, 48, "text size");
   }
+  if (length > BigInt(allowance.bytesLeft)) {
+    header.fail(`${length} bytes, ${allowance.bytesLeft} more are taken of all metadata on the disk`, 48, "text size");
+  }
+  allowance.bytesLeft -= Number(length);
   if (offset < BigInt(headerBytes) || offset >= size || length > size - BigInt(headerBytes)) {
     header.fail(`${length} bytes at ${offset}, which lie outside of the area`, 40, "text offset");
   }

@@ -1,6 +1,7 @@
 import { closeSync, constants } from "node:fs";
 import { open, readFile, writeFile } from "node:fs/promises";
 import { messageOf } from "../formats/error-text.ts";
+import { lvm2TextCharactersMax } from "../formats/lvm2-config.ts";
 import { type Lvm2PhysicalVolume, readLvm2PhysicalVolume } from "../formats/lvm2-metadata.ts";
 import { type RaidMember, readRaidMember } from "../formats/superblock/linux-raid.ts";
 import { ProbedDevice } from "../formats/superblock/probe.ts";
@@ -434,27 +435,34 @@ export class LayeredVolumes {
   }
 
   async #readPhysical(volumes: readonly OnDevice[], update: LayerUpdate): Promise<FoundPhysicalVolume[]> {
-    const read = (device: BlockDevice): Promise<Lvm2PhysicalVolume | null> =>
-      readDevice(device, (readAt) => readLvm2PhysicalVolume(readAt, device.sizeBytes));
-    const found = await Promise.all(
-      volumes.map(async ({ on, device }): Promise<FoundPhysicalVolume | null> => {
-        const volume = await this.#cached(this.#physical, device, update, read);
-        if (volume === null) return null;
-        for (const reason of volume.problems) update.problems.push({ device: device.name, reason });
-        return {
-          on,
-          device: device.name,
-          volume,
-          read: (offset, length) =>
-            withDeadline(
-              readDevice(device, (readAt) => readAt(offset, length)),
-              this.#timeoutSeconds,
-              `read ${device.node}`,
-            ),
-        };
-      }),
-    );
-    return found.filter((volume) => volume !== null);
+    const disks = new Map<string, OnDevice[]>();
+    for (const each of volumes) disks.set(each.device.disk, [...(disks.get(each.device.disk) ?? []), each]);
+    const found = await Promise.all([...disks.values()].map((ofDisk) => this.#readPhysicalOfDisk(ofDisk, update)));
+    return found.flat();
+  }
+
+  /** One after the other: a disk may have hundreds of partitions, and metadata takes many times its size while it is read. */
+  async #readPhysicalOfDisk(volumes: readonly OnDevice[], update: LayerUpdate): Promise<FoundPhysicalVolume[]> {
+    const allowance = { bytesLeft: lvm2TextCharactersMax };
+    const found: FoundPhysicalVolume[] = [];
+    for (const { on, device } of volumes) {
+      const { bytesLeft } = allowance;
+      const read = (): Promise<Lvm2PhysicalVolume | null> =>
+        readDevice(device, (readAt) => readLvm2PhysicalVolume(readAt, device.sizeBytes, allowance));
+      const volume = await this.#cached(this.#physical, device, update, read);
+      if (volume === null) continue;
+      // What was read before counts as well.
+      allowance.bytesLeft = bytesLeft - volume.textBytes;
+      for (const reason of volume.problems) update.problems.push({ device: device.name, reason });
+      const readMore = (offset: bigint, length: number): Promise<Uint8Array> =>
+        withDeadline(
+          readDevice(device, (readAt) => readAt(offset, length)),
+          this.#timeoutSeconds,
+          `read ${device.node}`,
+        );
+      found.push({ on, device: device.name, volume, read: readMore });
+    }
+    return found;
   }
 
   async #cached<T>(

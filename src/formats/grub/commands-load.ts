@@ -47,13 +47,22 @@ async function loadKernel(
   const [file, ...options] = words;
   if (file === undefined) return machine.fail(grubStatus.badArgument, `${call.name}: a file expected`);
   if (!isWhole(machine, call)) return grubStatus.badArgument;
+  const commandLine = loaderCommandLine(options.map(({ text }) => text));
+  const { session, limits } = machine;
+  session.optionCharacters += commandLine.length;
+  if (session.optionCharacters > limits.allOptionsCharactersMax) {
+    machine.refuse(
+      `${call.name} ${quote(file.text)}: more than ${limits.allOptionsCharactersMax} characters in all options`,
+    );
+    return grubStatus.outOfRange;
+  }
   const located = await locateFile(machine, file);
   machine.unload();
   machine.lastLoad = call.place;
   Object.assign(machine.load, {
     protocol,
     kernel: located.use,
-    options: loaderCommandLine(options.map(({ text }) => text)),
+    options: commandLine,
     kernelSources: sourcesOf(machine, call, [located]),
   });
   if (located.use.problem === null) return grubStatus.none;

@@ -38,6 +38,8 @@ export interface GrubEvaluation {
   readonly entrySteps: number;
   /** What hash commands have read, bytes. */
   readonly hashedBytes: number;
+  /** Options of all kernels that were loaded, characters. */
+  readonly optionCharacters: number;
   /** `$?` at the end: only of use to tests of the language. */
   readonly status: string;
 }
@@ -119,6 +121,7 @@ export async function evaluateGrubConfig(
     textBytes: 0,
     environmentInputs: new Map(),
     environments: new Map(),
+    optionCharacters: 0,
     hashedBytes: 0,
     usesBls: false,
   };
@@ -151,6 +154,7 @@ export async function evaluateGrubConfig(
     steps: budget.steps,
     entrySteps: whole.steps,
     hashedBytes: session.hashedBytes,
+    optionCharacters: session.optionCharacters,
     status,
   };
 }

@@ -33,6 +33,8 @@ export interface GrubLimits {
   readonly imagesMax: number;
   /** Variables kept with an entry, for people. */
   readonly entryVariablesMax: number;
+  /** Options of all kernels that one evaluation loads together, characters: they are kept with the entries. */
+  readonly allOptionsCharactersMax: number;
   /** Modules of one multiboot kernel. */
   readonly modulesMax: number;
   /** Searches whose answer is remembered, to be asked first when they are made again. */
@@ -70,6 +72,7 @@ export const defaultGrubLimits: GrubLimits = {
   entriesMax: 1000,
   variablesMax: 1000,
   imagesMax: 32,
+  allOptionsCharactersMax: 4 << 20,
   modulesMax: 256,
   searchesMax: 256,
   entryVariablesMax: 64,

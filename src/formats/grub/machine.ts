@@ -155,6 +155,8 @@ export interface Session {
   readonly environmentInputs: Map<string, EnvironmentInput>;
   /** The environment blocks that were loaded, by {@link fileKey}. */
   readonly environments: Map<string, GrubConfig>;
+  /** Characters of the options of all kernels that were loaded. */
+  optionCharacters: number;
   /** Bytes that hash commands have read. */
   hashedBytes: number;
   /** Whether `blscfg` was carried out: then the loader is one that has it, and chooses as that one does. */

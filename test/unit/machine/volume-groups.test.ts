@@ -162,7 +162,7 @@ describe("planVolumeGroups", () => {
     read: ReadAt = async () => new Uint8Array(512),
   ): FoundPhysicalVolume => ({
     ...{ on: { device: uuid.toLowerCase() }, device: uuid.toLowerCase(), read },
-    volume: { uuid, group: content, problems: [] },
+    volume: { uuid, group: content, problems: [], textBytes: 0 },
   });
   const plan = async (...volumes: Lvm2LogicalVolume[]): Promise<PlannedLayer> => {
     const [first] = await planVolumeGroups([disk("PV0", group(volumes))], all);

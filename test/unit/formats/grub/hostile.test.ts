@@ -105,8 +105,7 @@ describe("scripts that would take hours end soon", () => {
     it(what, async () => {
       const host = memoryGrubHost({ hd0: { ...facts, files: { "/grub.cfg": config, ...files } } });
       await evaluateGrubConfig(host, { device: "hd0", path: "/grub.cfg" }, { stepsMax: 100_000 });
-    }, // Each took minutes before it was bounded.
-    10_000);
+    }, 10_000); // Each took minutes before it was bounded.
   };
   const letters = [..."abcdefghijklmnop"];
   const loops = letters.map((letter) => `for ${letter} in ${letter} ${letter.toUpperCase()}; do `).join("");
@@ -142,4 +141,14 @@ test("a multiboot kernel has so many modules", async () => {
     kind: "refused",
     reason: `module2 "/m": at most ${modulesMax} modules are taken`,
   });
+});
+
+test("the options of all entries together have a limit, and the entries before it stay", async () => {
+  const config = Array.from({ length: 3 }, (_, i) => `menuentry ${i} { linux /k 12345678\n }\n`).join("");
+  const host = memoryGrubHost({ hd0: { files: { "/grub.cfg": config, "/k": "" } } });
+  const limits = { allOptionsCharactersMax: 16 };
+  const { menu, optionCharacters } = await evaluateGrubConfig(host, { device: "hd0", path: "/grub.cfg" }, limits);
+  expect(menu?.entries.map(({ outcome }) => outcome.kind)).toEqual(["boot", "boot", "refused"]);
+  expect(menu?.entries[2]?.outcome).toMatchObject({ reason: 'linux "/k": more than 16 characters in all options' });
+  expect(optionCharacters).toBe(24);
 });
