@@ -72,13 +72,17 @@ export interface SystemFacts {
   readonly acpiTables: readonly string[];
 }
 
+/** KiB that a program could have: what /proc/meminfo says, and the free pages that processors keep for themselves. */
+const availableMemory =
+  "awk '/MemAvailable/ { sum += $2 } / count:/ { sum += 4 * $2 } END { print sum }' /proc/meminfo /proc/zoneinfo";
+
 const factCommands = [
   "uname -r",
   "cat /proc/cmdline",
   "nproc",
   "echo $(grep -c ' la57' /proc/cpuinfo)",
   "awk '/MemTotal/ { print $2 }' /proc/meminfo",
-  "awk '/MemAvailable/ { print $2 }' /proc/meminfo",
+  availableMemory,
   "echo $(ls /sys/firmware/acpi/tables)",
   "dmesg | grep -E 'RAMDISK: |ACPI: RSDP '",
 ];
@@ -149,7 +153,7 @@ export async function loadOften(guest: Guest, times: number): Promise<readonly [
 async function settledMemory(guest: Guest): Promise<SettledMemory> {
   const commands = [
     "sync; echo 3 > /proc/sys/vm/drop_caches",
-    "awk '/MemAvailable/ { print $2 }' /proc/meminfo",
+    availableMemory,
     // name, active objects, objects, bytes of each
     "awk 'NR > 2 { sum += $3 * $4 } END { print int(sum / 1024) }' /proc/slabinfo",
   ];
