@@ -5,7 +5,7 @@ import type { ReadAt } from "../formats/read-at.ts";
 import { probeIso9660 } from "../formats/superblock/iso9660.ts";
 import { ProbedDevice } from "../formats/superblock/probe.ts";
 import { ImageDirectories, type ImageDirectory, imageDirectoryBytesMax } from "./image-directories.ts";
-import { type FileSource, type FileStat, type OpenFile, SourceError, type VolumeFacts } from "./source.ts";
+import { type FileSource, type FileStat, type OpenFile, SourceError, type VolumeFacts, volumeFacts } from "./source.ts";
 
 /** Links followed for one path, as many as Linux follows (MAXSYMLINKS). */
 const linksMax = 40;
@@ -59,19 +59,9 @@ export class Iso9660Source implements FileSource {
     try {
       const facts = await probeIso9660(await ProbedDevice.open(read, bytes));
       if (facts === null) throw failed("no ISO 9660 filesystem");
-      const volume: VolumeFacts = {
-        name,
-        fstype: facts.type,
-        uuid: facts.uuid,
-        label: facts.label,
-        partuuid: null,
-        partlabel: null,
-        disk: null,
-        part: null,
-        table: null,
-        parttype: null,
-        layer: { kind: "image", volume: outer.volume.name, path },
-      };
+      const { type: fstype, uuid, label } = facts;
+      const layer = { kind: "image", volume: outer.volume.name, path } as const;
+      const volume = volumeFacts({ name, fstype, uuid, label, layer });
       return new Iso9660Source(outer, path, volume, await readIso9660(read, bytes), directories);
     } catch (error) {
       if (error instanceof FormatError) throw failed(error.message, error);

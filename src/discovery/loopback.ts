@@ -5,7 +5,7 @@ import type { BootEntry, ConfigText, FileRef, FoundMenu, SkippedEntry, SourcePla
 import type { Finder, FinderContext } from "./finder.ts";
 import { findGrubMenus, GrubAllowance } from "./grub.ts";
 import { grubDeviceNames } from "./grub-devices.ts";
-import { type FileSource, type OpenFile, SourceError } from "./source.ts";
+import { type FileSource, type OpenFile, SourceError, volumeFacts } from "./source.ts";
 
 /** Directories of a volume in which ISO files are looked for, beside `/` and `/boot` themselves; case does not matter. */
 const isoDirectories: Readonly<Record<string, readonly string[]>> = {
@@ -208,20 +208,8 @@ function starterSource(script: string): FileSource {
   };
   const missing = (path: string): SourceError => new SourceError(`open ${JSON.stringify(path)}: no such file`);
   return {
-    volume: {
-      name: starterVolume,
-      // Something is known of it, so that it is never taken for a volume that a script asks for.
-      fstype: "iso9660",
-      uuid: null,
-      label: null,
-      partuuid: null,
-      partlabel: null,
-      disk: null,
-      part: null,
-      table: null,
-      parttype: null,
-      layer: null,
-    },
+    // Something is known of it, so that it is never taken for a volume that a script asks for.
+    volume: volumeFacts({ name: starterVolume, fstype: "iso9660" }),
     async stat(path) {
       if (path === starterPath) return { type: "file", size: bytes.length };
       return children[path] === undefined ? null : { type: "directory", size: 0 };

@@ -1,17 +1,9 @@
 import type { PartitionFacts, SuperblockFacts } from "../formats/volume-facts.ts";
+import type { MappedLayer } from "../machine/mapping.ts";
 
 /** What a volume is made of that is no partition or disk. */
 export type VolumeLayer =
-  /** A logical volume of LVM; names as in its metadata, UUIDs with their dashes. */
-  | {
-      readonly kind: "lvm";
-      readonly vg: string;
-      readonly lv: string;
-      readonly vgUuid: string | null;
-      readonly lvUuid: string | null;
-    }
-  /** A software RAID array; 32 hexadecimal digits, and the name that its superblock has (`host:0`, `0`). */
-  | { readonly kind: "md"; readonly uuid: string | null; readonly name: string | null }
+  | MappedLayer
   /** A filesystem inside a file of another volume. */
   | { readonly kind: "image"; readonly volume: string; readonly path: string };
 
@@ -33,6 +25,23 @@ export interface VolumeFacts {
   readonly parttype: string | null;
   /** Null for a partition or a whole disk. */
   readonly layer: VolumeLayer | null;
+}
+
+/** The facts of a volume of which little is known: what is not given is null. */
+export function volumeFacts(known: Partial<VolumeFacts> & Pick<VolumeFacts, "name">): VolumeFacts {
+  return {
+    fstype: null,
+    uuid: null,
+    label: null,
+    partuuid: null,
+    partlabel: null,
+    disk: null,
+    part: null,
+    table: null,
+    parttype: null,
+    layer: null,
+    ...known,
+  };
 }
 
 export type FileType = "file" | "directory" | "other";

@@ -34,8 +34,9 @@ export class LayerError extends Error {
   override readonly name = "LayerError";
 }
 
-/** What a volume in a layer above partitions is, as {@link LayeredVolume} hands it on. */
+/** What a volume in a layer above partitions is. */
 export type MappedLayer =
+  /** A logical volume of LVM; names as in its metadata, UUIDs with their dashes. */
   | {
       readonly kind: "lvm";
       readonly vg: string;
@@ -43,6 +44,7 @@ export type MappedLayer =
       readonly vgUuid: string | null;
       readonly lvUuid: string | null;
     }
+  /** A software RAID array; 32 hexadecimal digits, and the name that its superblock has (`host:0`, `0`). */
   | { readonly kind: "md"; readonly uuid: string | null; readonly name: string | null };
 
 /** An array or a logical volume that the members' own descriptions tell of. */
