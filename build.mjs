@@ -277,7 +277,7 @@ async function buildPurgatory() {
 /**
  * src/main.ts and all it imports → build/code/*.js, the same bytes wherever the clone is: one file for what always runs,
  * further ones for what is imported when it is needed. The runtime reads every character of a file that it loads, whatever
- * is run of it, so a boot that needs no iPXE pays nothing for it. Beside each its source map.
+ * is run of it, so what is not asked for costs nothing. Beside each its source map.
  */
 async function bundleSources() {
   const { version } = JSON.parse(fs.readFileSync(inRoot("package.json"), "utf8"));

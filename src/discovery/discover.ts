@@ -2,7 +2,7 @@ import { messageOf } from "../formats/error-text.ts";
 import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
 import { ConfigBudget } from "./config-budget.ts";
 import { diskKey } from "./disk-key.ts";
-import type { BootEntry, FileRef, FoundMenu, SkippedEntry } from "./entry.ts";
+import { type BootEntry, emptyMenu, type FileRef, type FoundMenu, type SkippedEntry } from "./entry.ts";
 import type { DiscoveryLimits, ImageVolumes } from "./finder.ts";
 import { finders } from "./finders.ts";
 import { OpenedImages } from "./image-volumes.ts";
@@ -150,16 +150,8 @@ function bootKey(entry: BootEntry, withFiles: boolean): string {
 
 /** A finder that failed as a whole is reported in place of what it would have found. */
 function failedMenu(volume: string, format: FoundMenu["format"], error: unknown): FoundMenu {
-  const reason = messageOf(error);
-  return {
-    volume,
-    format,
-    entries: [],
-    skipped: [{ source: { volume, path: "/", line: 1 }, title: null, reason: `search for ${format}: ${reason}` }],
-    defaultId: null,
-    defaultReason: "",
-    timeoutSeconds: null,
-  };
+  const reason = `search for ${format}: ${messageOf(error)}`;
+  return emptyMenu(volume, format, [{ source: { volume, path: "/", line: 1 }, title: null, reason }]);
 }
 
 function uniqueSkipped(skipped: readonly SkippedEntry[]): SkippedEntry[] {

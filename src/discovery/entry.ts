@@ -1,3 +1,5 @@
+import type { OnlyFile } from "../formats/cpio.ts";
+
 /** A file on a volume; `path` is absolute from the volume's root, normalised, with no `.`, `..` or doubled slash. */
 export interface FileRef {
   readonly volume: string;
@@ -26,17 +28,8 @@ export interface UnsignedInput {
   readonly what: string;
 }
 
-/** A place inside a cpio archive that a file is wrapped into before it is handed over as an initrd. */
-export interface ArchiveMember {
-  /** Absolute; in the archive it stands without the slash in front. */
-  readonly path: string;
-  /** Permission bits of the file. */
-  readonly mode: number;
-  /** How many of the directories above it the archive has, from the innermost: 0 for none, Infinity for all. */
-  readonly directories: number;
-  /** Permission bits of these directories; 0755 where nothing is said. */
-  readonly directoryMode?: number;
-}
+/** A place inside a cpio archive that a file is wrapped into before it is handed over as an initrd; `path` is absolute. */
+export type ArchiveMember = OnlyFile;
 
 /** An initrd: an archive as it is, or a file that becomes the only one of an archive. */
 export interface InitrdRef extends FileRef {
@@ -118,4 +111,9 @@ export interface FoundMenu {
   readonly defaultReason: string;
   /** Seconds that the configuration would show its menu; null: it does not say, or it waits for ever. */
   readonly timeoutSeconds: number | null;
+}
+
+/** A menu without entries: all that there is to tell is what was left out. */
+export function emptyMenu(volume: string, format: EntryFormat, skipped: readonly SkippedEntry[]): FoundMenu {
+  return { volume, format, entries: [], skipped, defaultId: null, defaultReason: "", timeoutSeconds: null };
 }

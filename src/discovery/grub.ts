@@ -18,17 +18,18 @@ import {
   type UsedVariable,
 } from "../formats/grub/menu.ts";
 import { asciiLower } from "../formats/loader-conf.ts";
-import type {
-  BootEntry,
-  BootModule,
-  ConfigText,
-  EntryVariable,
-  FileRef,
-  FoundMenu,
-  InitrdRef,
-  SkippedEntry,
-  SourcePlace,
-  UnsignedInput,
+import {
+  type BootEntry,
+  type BootModule,
+  type ConfigText,
+  type EntryVariable,
+  emptyMenu,
+  type FileRef,
+  type FoundMenu,
+  type InitrdRef,
+  type SkippedEntry,
+  type SourcePlace,
+  type UnsignedInput,
 } from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import { GrubVolumes } from "./grub-devices.ts";
@@ -65,13 +66,13 @@ export async function findGrubMenus(context: FinderContext, allowance: GrubAllow
   if (device === null) return [];
   const found: FoundMenu[] = [];
   const { paths, skipped } = await configsOf(context.source);
-  if (skipped.length > 0) found.push(emptyMenu(context.source, skipped));
+  if (skipped.length > 0) found.push(emptyMenu(context.source.volume.name, "grub", skipped));
   const left = limitsOf(context);
   for (const [index, path] of paths.entries()) {
     const refusal = allowance.refusal();
     if (refusal !== null) {
       const source = { volume: context.source.volume.name, path, line: 1 };
-      found.push(emptyMenu(context.source, [{ source, title: null, reason: refusal }]));
+      found.push(emptyMenu(context.source.volume.name, "grub", [{ source, title: null, reason: refusal }]));
       break;
     }
     const evaluation = await evaluateGrubConfig(volumes, { device, path }, { ...left, ...allowance.limits() });
@@ -159,11 +160,6 @@ function limitsOf({ limits }: FinderContext): {
   };
 }
 
-function emptyMenu(source: FileSource, skipped: readonly SkippedEntry[]): FoundMenu {
-  const none = { defaultId: null, defaultReason: "", timeoutSeconds: null };
-  return { volume: source.volume.name, format: "grub", entries: [], skipped, ...none };
-}
-
 /** The configurations of a volume, each file once (`/boot/grub2` may be a link to `/boot/grub`). */
 async function configsOf(source: FileSource): Promise<{ paths: readonly string[]; skipped: readonly SkippedEntry[] }> {
   const paths: string[] = [];
@@ -248,7 +244,7 @@ class MenuResult {
   menu(source: FileSource): FoundMenu | null {
     for (const { file, line, text } of this.#evaluation.problems) this.#skip({ file, line }, null, text);
     const { menu } = this.#evaluation;
-    if (menu === null) return this.#skipped.length === 0 ? null : emptyMenu(source, this.#skipped);
+    if (menu === null) return this.#skipped.length === 0 ? null : emptyMenu(source.volume.name, "grub", this.#skipped);
     this.#add(menu);
     const choice = chooseDefault(menu, (entry) => this.#ids.has(entry));
     return {

@@ -2,7 +2,7 @@ import { FormatError, quote } from "../formats/format-error.ts";
 import { fromByteText, shownText, toByteText } from "../formats/ipxe/byte-text.ts";
 import type { IpxeFetched, IpxeHost, IpxeMachine, IpxeMenu, IpxeNetworkAnswer } from "../formats/ipxe/host.ts";
 import { isIpxeScript, scriptHeadBytes } from "../formats/ipxe/script.ts";
-import { formatUri, type IpxeUri } from "../formats/ipxe/uri.ts";
+import { formatUri, type IpxeUri, noUri } from "../formats/ipxe/uri.ts";
 import { recognizeWrapping, wrappingHeadBytes } from "../formats/kernel-kind.ts";
 import { findMultiboot, multibootHeadBytesMax } from "../formats/multiboot.ts";
 import type { FileRef } from "./entry.ts";
@@ -114,18 +114,7 @@ export class IpxeDiskHost {
   }
 }
 
-const fileUri: IpxeUri = {
-  scheme: "file",
-  opaque: null,
-  user: null,
-  password: null,
-  host: null,
-  port: null,
-  path: null,
-  query: null,
-  fragment: null,
-  params: null,
-};
+const fileUri: IpxeUri = { ...noUri, scheme: "file" };
 
 /** The first bytes of a file, fewer where it has no more. */
 async function readHead(source: FileSource, path: string, bytes: number): Promise<Uint8Array> {

@@ -7,7 +7,15 @@ import { isUnknownSetting, machineBlocks } from "../formats/ipxe/machine-setting
 import type { IpxeOutcome, IpxePlace, IpxeRun } from "../formats/ipxe/outcome.ts";
 import { runIpxeScript } from "../formats/ipxe/run.ts";
 import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
-import type { ArchiveMember, BootEntry, FileRef, FoundMenu, SkippedEntry, SourcePlace } from "./entry.ts";
+import {
+  type ArchiveMember,
+  type BootEntry,
+  emptyMenu,
+  type FileRef,
+  type FoundMenu,
+  type SkippedEntry,
+  type SourcePlace,
+} from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import { IpxeDiskHost } from "./ipxe-host.ts";
 import type { FileSource } from "./source.ts";
@@ -32,7 +40,7 @@ export const ipxeFinder: Finder = {
   format: "ipxe",
   async find(context) {
     const { paths, skipped } = await scriptsOf(context.source);
-    const found: FoundMenu[] = skipped.length === 0 ? [] : [emptyMenu(context.source, skipped)];
+    const found: FoundMenu[] = skipped.length === 0 ? [] : [emptyMenu(context.source.volume.name, "ipxe", skipped)];
     const budget = { steps: ipxeAllStepsMax };
     if (paths.length === 0) return found;
     const machine = machineOf(context.architecture, context.machine?.() ?? unknownMachineDescription);
@@ -40,11 +48,6 @@ export const ipxeFinder: Finder = {
     return found;
   },
 };
-
-function emptyMenu({ volume }: FileSource, skipped: readonly SkippedEntry[]): FoundMenu {
-  const none = { defaultId: null, defaultReason: "", timeoutSeconds: null };
-  return { volume: volume.name, format: "ipxe", entries: [], skipped, ...none };
-}
 
 /** The scripts of a volume, each file once. */
 async function scriptsOf(source: FileSource): Promise<{ paths: readonly string[]; skipped: readonly SkippedEntry[] }> {
@@ -145,11 +148,13 @@ class ScriptSearch {
       bytes = await this.#context.source.readFile(this.#path, this.#context.limits.configBytesMax);
     } catch (error) {
       const skipped = { source: { ...first, line: 1 }, title: null, reason: messageOf(error) };
-      return emptyMenu(this.#context.source, [skipped]);
+      return emptyMenu(this.#context.source.volume.name, "ipxe", [skipped]);
     }
     if (this.#budget.steps <= 0) {
       const reason = `not run: the scripts of a volume take ${ipxeAllStepsMax} steps at most`;
-      return emptyMenu(this.#context.source, [{ source: { ...first, line: 1 }, title: null, reason }]);
+      return emptyMenu(this.#context.source.volume.name, "ipxe", [
+        { source: { ...first, line: 1 }, title: null, reason },
+      ]);
     }
     for (let runs = 0; runs < ipxeRunsMax && this.#budget.steps > 0; runs++) {
       const taken = this.#queue.shift();

@@ -13,7 +13,15 @@ import {
 } from "../formats/syslinux/menu.ts";
 import { evaluateUBoot, isForUBoot } from "../formats/syslinux/u-boot.ts";
 import { type MachineDescription, unknownMachineDescription } from "../machine/machine-description.ts";
-import type { BootEntry, ConfigText, FileRef, FoundMenu, InitrdRef, SkippedEntry } from "./entry.ts";
+import {
+  type BootEntry,
+  type ConfigText,
+  emptyMenu,
+  type FileRef,
+  type FoundMenu,
+  type InitrdRef,
+  type SkippedEntry,
+} from "./entry.ts";
 import type { Finder, FinderContext } from "./finder.ts";
 import type { FileSource } from "./source.ts";
 
@@ -84,7 +92,7 @@ class Search {
         const skipped = [
           { source: { volume: this.#volume, path: at, line: 1 }, title: null, reason: messageOf(error) },
         ];
-        menus.push(emptyMenu(this.#volume, skipped));
+        menus.push(emptyMenu(this.#volume, "syslinux", skipped));
       }
     }
     return menus;
@@ -117,7 +125,7 @@ class Search {
     const { menu, messages } = evaluation;
     const found = new MenuResult(this.#context, this.#files, first ? path : null, evaluation.remembered);
     for (const { place, text } of messages) found.skip(place, null, text);
-    if (menu === null) return emptyMenu(this.#volume, found.skipped);
+    if (menu === null) return emptyMenu(this.#volume, "syslinux", found.skipped);
     for (const { config } of menu.entries) this.#covered.add(locationText(config));
     return found.menu(menu);
   }
@@ -149,10 +157,6 @@ class Search {
     if (architecture !== "x86_64" && !/^i[3-6]86$/.test(architecture)) return true;
     return isForUBoot(await source.readFile(path, limits.configBytesMax));
   }
-}
-
-function emptyMenu(volume: string, skipped: readonly SkippedEntry[]): FoundMenu {
-  return { volume, format: "syslinux", entries: [], skipped, defaultId: null, defaultReason: "", timeoutSeconds: null };
 }
 
 /** Looks names up as the programs do. */

@@ -164,6 +164,45 @@ function encodeHeader(name: string, values: Partial<Record<FieldName, number>>):
   return bytes;
 }
 
+/** Where the only file of an archive stands in it. */
+export interface OnlyFile {
+  /** A slash in front is left out. */
+  readonly path: string;
+  /** Permission bits of the file. */
+  readonly mode: number;
+  /** How many of the directories above it the archive has, from the innermost: 0 for none, Infinity for all. */
+  readonly directories: number;
+  /** Permission bits of these directories; 0755 where nothing is said. */
+  readonly directoryMode?: number;
+}
+
+/** What stands before and behind a file's bytes in an archive that has nothing else. Throws {@link FormatError} for a bad name. */
+export function archiveAround(
+  { path, mode, directories, directoryMode = 0o755 }: OnlyFile,
+  sizeBytes: number,
+): { readonly before: Uint8Array; readonly after: Uint8Array } {
+  const name = path.replace(/^\/+/, "");
+  const parts = name.split("/");
+  const encoder = new CpioEncoder({ partial: true });
+  const first = Math.max(1, parts.length - Math.min(directories, parts.length));
+  const above = parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"));
+  const nodes = above
+    .filter((_, index) => index + 1 >= first)
+    .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: directoryMode }));
+  const file = encoder.entry({ type: "file", name, permissions: mode, sizeBytes });
+  return { before: joinBytes([...nodes, file]), after: joinBytes([cpioPadding(sizeBytes), encoder.end()]) };
+}
+
+function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
 /** One entry as it was read. The name is as it stands in the archive: whoever unpacks it must check it. */
 export interface CpioEntry {
   readonly name: string;

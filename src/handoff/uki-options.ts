@@ -1,7 +1,7 @@
 import type { BootEntry } from "../discovery/entry.ts";
 import { parseBls } from "../formats/bls.ts";
 import { utf8 } from "../formats/bytes.ts";
-import { CpioEncoder, cpioPadding } from "../formats/cpio.ts";
+import { archiveAround } from "../formats/cpio.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { type ByteRange, type ReadRange, readExactly } from "../formats/ranges.ts";
 import {
@@ -77,17 +77,6 @@ export function optionsAtLoad(
   return joinUkiCommandLines({ commandLine: parseBls(utf8(config.bytes, "bls")).options }, addons);
 }
 
-/** The options that stand in the image and its add-ons. Throws as {@link readHandover} does. */
-export function embeddedOptions(
-  read: ReadRange,
-  size: number,
-  part: string | null,
-  addons: readonly SealedFile[],
-): string {
-  const { image, addons: applied } = openSealed(read, size, part, addons);
-  return joinUkiCommandLines(image, applied);
-}
-
 /**
  * Reads what an image with a profile and its add-ons hands over.
  *
@@ -147,26 +136,15 @@ function archiveOf(read: ReadRange, { path, range }: UkiExtraFile): Uint8Array {
     throw new FormatError("uki", `${range.length} bytes, at most ${extraFileBytesMax} are taken`, place);
   }
   const { bytes } = readExactly(read, range, "uki", path);
-  const name = path.slice(1);
-  const encoder = new CpioEncoder();
-  const pieces = [
-    encoder.entry({ type: "directory", name: name.slice(0, name.lastIndexOf("/")), permissions: 0o555 }),
-    encoder.entry({ type: "file", name, permissions: 0o444, sizeBytes: bytes.length }),
-    bytes,
-    cpioPadding(bytes.length),
-    encoder.end(),
-  ];
-  const archive = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    archive.set(piece, at);
-    at += piece.length;
-  }
-  return archive;
+  const { before, after } = archiveAround(
+    { path, mode: 0o444, directories: Number.POSITIVE_INFINITY, directoryMode: 0o555 },
+    bytes.length,
+  );
+  return Buffer.concat([before, bytes, after]);
 }
 
 /**
- * The pieces as ranges of open files, for `joinInitrds`. Archives are put into one sealed memory file, which `keeper`
+ * The pieces as ranges of open files, for `joinInitrds`. Each archive is put into a sealed memory file, which `keeper`
  * disposes.
  *
  * @param image the image's file
@@ -179,17 +157,12 @@ export function rangesOfPieces(
   image: FileRange,
   addons: readonly FileRange[],
 ): FileRange[] {
-  const memory = keeper.use(new MemoryFile(system, "initrd"));
-  const offsets = new Map<InitrdPiece, number>();
-  for (const piece of pieces) {
-    if (piece.kind !== "archive") continue;
-    offsets.set(piece, memory.size);
-    memory.append(piece.bytes);
-  }
-  memory.seal();
   return pieces.map((piece) => {
     if (piece.kind === "archive") {
-      return { fd: memory.fd, offset: offsets.get(piece) ?? 0, length: piece.bytes.length };
+      const memory = keeper.use(new MemoryFile(system, "initrd"));
+      memory.append(piece.bytes);
+      memory.seal();
+      return { fd: memory.fd, offset: 0, length: memory.size };
     }
     const file = piece.kind === "image" ? image : addons[piece.addon];
     if (file === undefined) throw new Error("a file for each add-on expected");

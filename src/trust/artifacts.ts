@@ -1,7 +1,7 @@
 import { createHash, type Hash } from "node:crypto";
 import type { ArchiveMember, BootEntry, ConfigText, FileRef, InitrdRef } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
-import { CpioEncoder, cpioPadding } from "../formats/cpio.ts";
+import { archiveAround } from "../formats/cpio.ts";
 import { messageOf } from "../formats/error-text.ts";
 import type { FileRange, MappedBytes, System } from "../linux/system.ts";
 import { MemoryFile } from "./memory-file.ts";
@@ -315,7 +315,7 @@ async function copyInto(
   for (const file of files) {
     const padding = -memory.size & (initrdAlignment - 1);
     if (padding > 0) memory.append(new Uint8Array(padding));
-    const archive = file.archive === null ? null : archiveAround(file.archive, file.size);
+    const archive = file.archive === null ? null : wrapFile(file.archive, file.size);
     if (archive !== null) memory.append(archive.before);
     const offset = memory.size;
     ranges.push({ file, offset, digests: await copyFile(file, memory, policy, advance) });
@@ -348,24 +348,12 @@ async function copyInto(
   };
 }
 
-/** What stands before and behind the only file of a cpio archive. Throws ArtifactError for a name that none can have. */
-function archiveAround(
-  { path, mode, directories, directoryMode = 0o755 }: ArchiveMember,
-  sizeBytes: number,
-): { readonly before: Uint8Array; readonly after: Uint8Array } {
-  const name = path.replace(/^\/+/, "");
-  const parts = name.split("/");
-  const encoder = new CpioEncoder({ partial: true });
+/** As {@link archiveAround}. Throws ArtifactError for a name that none can have. */
+function wrapFile(member: ArchiveMember, sizeBytes: number): ReturnType<typeof archiveAround> {
   try {
-    const first = Math.max(1, parts.length - Math.min(directories, parts.length));
-    const above = parts.slice(0, -1).map((_, index) => parts.slice(0, index + 1).join("/"));
-    const nodes = above
-      .filter((_, index) => index + 1 >= first)
-      .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: directoryMode }));
-    const file = encoder.entry({ type: "file", name, permissions: mode, sizeBytes });
-    return { before: Buffer.concat([...nodes, file]), after: Buffer.concat([cpioPadding(sizeBytes), encoder.end()]) };
+    return archiveAround(member, sizeBytes);
   } catch (error) {
-    throw new ArtifactError(`wrap a file as ${JSON.stringify(path)}: ${messageOf(error)}`, { cause: error });
+    throw new ArtifactError(`wrap a file as ${JSON.stringify(member.path)}: ${messageOf(error)}`, { cause: error });
   }
 }
 

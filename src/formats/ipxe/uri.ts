@@ -16,7 +16,8 @@ export interface IpxeUri {
   readonly params: string | null;
 }
 
-const nothing: IpxeUri = {
+/** A URI that says nothing. */
+export const noUri: IpxeUri = {
   scheme: null,
   opaque: null,
   user: null,
@@ -40,7 +41,7 @@ export function parseUri(text: string): IpxeUri {
   const [beforeParams, params] = cut(text, "##params");
   const [beforeFragment, fragment] = cut(beforeParams, "#");
   const [first, behind] = cut(beforeFragment, ":");
-  const uri = { ...nothing, params: params === null ? null : params.slice(1), fragment: decode(fragment) };
+  const uri = { ...noUri, params: params === null ? null : params.slice(1), fragment: decode(fragment) };
   if (behind !== null && !behind.startsWith("/")) return { ...uri, scheme: decode(first), opaque: decode(behind) };
   const scheme = behind === null ? null : decode(first);
   const [path, query] = cut(behind ?? first, "?");

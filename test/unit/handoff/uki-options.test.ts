@@ -2,7 +2,6 @@ import { describe, expect, it, test } from "vitest";
 import { readCpio } from "../../../src/formats/cpio.ts";
 import { rangesOf } from "../../../src/formats/ranges.ts";
 import {
-  embeddedOptions,
   extraFileBytesMax,
   type InitrdPiece,
   optionsAtLoad,
@@ -115,9 +114,11 @@ it("pieces become ranges of open files, archives of one sealed in memory", () =>
 
 describe("options", () => {
   it("embedded", () => {
-    expect(embeddedOptions(rangesOf(board), board.length, null, [sealed(options)])).toBe("root=LABEL=board ro debug");
+    expect(readHandover(rangesOf(board), board.length, null, [sealed(options)]).options).toBe(
+      "root=LABEL=board ro debug",
+    );
     const profiles = kernelImage("uki-profiles");
-    expect(embeddedOptions(rangesOf(profiles), profiles.length, "@1", [])).toBe(
+    expect(readHandover(rangesOf(profiles), profiles.length, "@1", []).options).toBe(
       "quiet systemd.unit=factory-reset.target",
     );
   });
