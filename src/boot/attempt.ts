@@ -1,14 +1,19 @@
 import type { BootEntry } from "../discovery/entry.ts";
 import type { FileSource } from "../discovery/source.ts";
 import { messageOf } from "../formats/error-text.ts";
+import { measureInputOf } from "../handoff/boot-measurements.ts";
 import { execute } from "../handoff/execute.ts";
-import { type LoadOptions, load } from "../handoff/load.ts";
+import { type LoadedKernel, type LoadOptions, load } from "../handoff/load.ts";
+import type { HandedOver, SettledFacts } from "../handoff/record.ts";
 import type { System } from "../linux/system.ts";
 import { availableMemoryBytes } from "../machine/memory.ts";
 import { readArtifacts } from "../trust/artifacts.ts";
 import type { Policy } from "../trust/policy.ts";
-import { verify } from "../trust/verify.ts";
+import { type VerifiedBoot, verify } from "../trust/verify.ts";
 import type { Config } from "./config.ts";
+import type { BootMeasurer, PlannedMeasurements } from "./measured-boot.ts";
+import { readMinimums } from "./minimums.ts";
+import { handedOver } from "./record.ts";
 import type { Report } from "./report.ts";
 
 /** What an attempt to boot needs. */
@@ -16,6 +21,8 @@ export interface AttemptContext {
   readonly system: System;
   readonly config: Config;
   readonly policy: Policy;
+  /** Measures into the TPM. */
+  readonly measurer: BootMeasurer;
   readonly report: Report;
   readonly architecture: string;
   /** How entries are handed over, as this machine is now. */
@@ -32,6 +39,7 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
   const { report, system, config } = context;
   report.mark(`chosen ${entry.id}`);
   try {
+    const digests = await context.measurer.banks();
     using artifacts = await readArtifacts({
       system,
       sources: context.sources,
@@ -39,19 +47,17 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
       policy: context.policy,
       limits: config.limits,
       memoryBytes: await availableMemoryBytes(),
+      digests,
       progress: progressLines(report),
     });
-    const verdict = verify(artifacts, context.policy);
+    const kept = await readMinimums(context.policy, context.sources, () => context.measurer.tpm());
+    const verdict = verify(artifacts, context.policy, kept);
     if (!verdict.ok) return refuse(report, entry, verdict.reason);
     const { boot } = verdict;
     if (boot.mode === "off") report.mark(`unverified ${entry.id}: trust is off`);
     else if (boot.concerns.length > 0) report.failure(`unverified ${entry.id}: audit: ${boot.concerns.join("; ")}`);
     else report.mark(`verified ${entry.id} by ${boot.by.join(", ")}`);
-    const kernel = await load(system, boot, context.handoff(), {
-      decided: (handoff) => report.mark(`handoff by ${handoff}`),
-      beforeFileCall: context.quickenDigest,
-    });
-    report.mark("loaded");
+    const kernel = await loadMeasured(context, boot);
     await context.closeSources();
     await flushConsoles(report);
     report.mark("jump");
@@ -59,6 +65,36 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
   } catch (error) {
     return refuse(report, entry, messageOf(error));
   }
+}
+
+/**
+ * Loads an entry, then measures it: what is measured is what jumps, and a TPM forgets only when the machine restarts.
+ * Where a TPM fails and the policy lets that be, the kernel is loaded once more, for it was told that it was measured.
+ */
+async function loadMeasured(context: AttemptContext, boot: VerifiedBoot, isMeasured = true): Promise<LoadedKernel> {
+  const { report, measurer, policy } = context;
+  let planned: PlannedMeasurements | null = null;
+  const plan = async (facts: SettledFacts): Promise<HandedOver> => {
+    planned = isMeasured ? await measurer.plan(measureInputOf(boot, facts, policy.text)) : null;
+    return handedOver(boot, facts, policy, planned);
+  };
+  const kernel = await load(context.system, boot, context.handoff(), {
+    decided: (handoff) => report.mark(`handoff by ${handoff}`),
+    beforeFileCall: context.quickenDigest,
+    handOver: plan,
+  });
+  report.mark("loaded");
+  const pcrs = await extend(measurer, planned);
+  if (pcrs === null) return loadMeasured(context, boot, false);
+  if (pcrs.length > 0) report.mark(`measured ${boot.entry.id}: PCR ${pcrs.join(", ")}`);
+  return kernel;
+}
+
+/** The PCRs that were extended; null when the TPM failed. */
+async function extend(measurer: BootMeasurer, planned: PlannedMeasurements | null): Promise<readonly number[] | null> {
+  if (planned === null) return [];
+  if (!(await measurer.extend(planned))) return null;
+  return [...new Set(planned.measurements.map(({ pcr }) => pcr))].sort((a, b) => a - b);
 }
 
 function refuse(report: Report, entry: BootEntry, reason: string): string {

@@ -18,7 +18,7 @@ export function settingsTable(schema: Section): string {
   return [heading, heading.map(() => "---"), ...rows].map((cells) => `| ${cells.map(cell).join(" | ")} |\n`).join("");
 }
 
-/** JSON Schema (draft 2020-12) of the configuration file, as text: docs/config.schema.json. */
+/** JSON Schema (draft 2020-12) of the configuration file, as text: docs/config.schema.json, docs/policy.schema.json. */
 export function schemaDocument(schema: Section): string {
   const document = { $schema: "https://json-schema.org/draft/2020-12/schema", ...jsonSchema(schema) };
   return `${JSON.stringify(document, null, 2)}\n`;

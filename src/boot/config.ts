@@ -13,6 +13,7 @@ import {
 
 /** Where the image builder puts configuration and keys, and PID 1 finds them. */
 export const configPath = "/etc/slipway/config.json";
+export const policyPath = "/etc/slipway/policy.json";
 export const keysDirectory = "/etc/slipway/keys";
 
 const mebibyte = 1 << 20;
@@ -22,7 +23,18 @@ export const configSchema = section("Slipway's configuration", {
   trust: choice({
     choices: ["enforce", "audit", "off"],
     default: "enforce",
-    doc: "What unsigned or wrongly signed files mean. `enforce`: the entry is refused. `audit`: it boots, and the log says what would have been refused. `off`: signatures are not looked at.",
+    doc: "What unsigned or wrongly signed files mean, where there is no policy (docs/policy.md): with one, its `mode` decides. `enforce`: the entry is refused. `audit`: it boots, and the log says what would have been refused. `off`: signatures are not looked at.",
+  }),
+  policy: section("A policy that the firmware keeps", {
+    source: optionalText({
+      charactersMax: 256,
+      default: null,
+      doc: "Where a signed policy may stand that replaces the image's: `efi:NAME-GUID` (an EFI variable with authenticated writes), `vpd:ro/NAME` or `vpd:rw/NAME` (coreboot's vital product data).",
+    }),
+    required: flag({
+      default: false,
+      doc: "Whether nothing boots without it. Otherwise the image's own policy holds when it is missing or refused, and the log says why.",
+    }),
   }),
   entry: optionalText({
     charactersMax: 1024,

@@ -11,14 +11,23 @@ import { readEfiChoices } from "../machine/efi-variables.ts";
 import { Remarks } from "../machine/kernel-files.ts";
 import { type MachineDescription, readMachineDescription } from "../machine/machine-description.ts";
 import { ModuleLoader } from "../machine/modules.ts";
-import { readKeysIfAny } from "../trust/policy.ts";
-import { type Config, configPath, defaultConfig, keysDirectory, overrideConfig, parseConfig } from "./config.ts";
+import { type Policy, permissionsOf } from "../trust/policy.ts";
+import {
+  type Config,
+  configPath,
+  defaultConfig,
+  type OverriddenConfig,
+  overrideConfig,
+  parseConfig,
+} from "./config.ts";
 import { DeviceEvents } from "./device-events.ts";
 import { loadOptions } from "./load-options.ts";
+import { BootMeasurer } from "./measured-boot.ts";
 import { Report } from "./report.ts";
 import { Rescue, type RescueOptions } from "./rescue.ts";
 import { BootSession } from "./session.ts";
 import { mountEarly, mountKernelFilesystems } from "./setup.ts";
+import { permittedConfig, readFirmwareTrust, readImageTrust } from "./trust.ts";
 
 /** A timer that never matters: as long as it runs, PID 1 has something to wait for and does not exit. */
 const longMs = 2 ** 30;
@@ -26,13 +35,16 @@ const longMs = 2 ** 30;
 /** The crypto API's alias of every implementation of SHA-256; the kernel takes the quickest that is loaded. */
 const digestAlias = "crypto-sha256";
 
+/** What shows coreboot's vital product data; a kernel that has it built in has no such modules. */
+const vpdModules = ["coreboot_table", "vpd-sysfs"] as const;
+
 /** PID 1. Never returns and never exits: whatever goes wrong ends in the rescue state. */
 export async function runInit(): Promise<never> {
   setInterval(() => {}, longMs);
   const report = new Report();
   const own = new Set<number>();
   // What rescue may do until the configuration is read: the defaults, which allow little.
-  const options: { current: RescueOptions } = { current: defaultConfig.rescue };
+  const options: { current: RescueOptions } = { current: { ...defaultConfig.rescue, beforeShell: async () => {} } };
   let session: BootSession | null = null;
   let rescue: Rescue | null = null;
   const enterRescue = (reason: string): void => {
@@ -67,24 +79,43 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   const commandLine = await readFile("/proc/cmdline", "utf8");
   report.consoles = await openConsoles(consoleValues(commandLine));
   const read = await readConfig();
-  const { config, refused } = overrideConfig(read, parameters(commandLine.trim()));
-  options.current = config.rescue;
+  const image = await readImageTrust(read);
+  const warn = (problem: string): void => report.failure(`warning: ${problem}`);
+  /** What a person may do at a console, by a policy; a shell opens nothing that is sealed to this boot. */
+  const rescueOptions = (known: Config, measurer: BootMeasurer): RescueOptions => ({
+    ...known.rescue,
+    beforeShell: () => measurer.sealOff(),
+  });
+  // Until the whole policy is known, the image's holds.
+  const imageMeasurer = new BootMeasurer(image.policy.document.measure, warn);
+  options.current = rescueOptions(permittedConfig(read, image.policy), imageMeasurer);
+  // Listening begins before looking, so that nothing that appears in between is missed.
+  const socket = system.openUeventSocket();
+  const modules = await ModuleLoader.open(system, `/lib/modules/${release()}`, read.discovery.probeTimeoutSeconds);
+  // EFI variables and coreboot's vital product data may have a say in what is trusted.
+  if (read.policy.source?.startsWith("vpd:") === true) {
+    for (const name of vpdModules) await modules.load(name);
+  }
+  problems.push(...(await mountKernelFilesystems(system, (module) => modules.load(module))));
+  const trust = await readFirmwareTrust(read, image);
+  const { policy } = trust;
+  const { config, refused } = effectiveConfig(read, policy, commandLine);
+  const measurer = new BootMeasurer(policy.document.measure, warn);
+  options.current = rescueOptions(config, measurer);
   for (const override of refused) problems.push(`kernel command line: ${override}`);
-  const { keys, problems: keyProblems } = await readKeysIfAny(keysDirectory);
-  for (const problem of [...problems, ...keyProblems]) report.failure(`warning: ${problem}`);
-  if (config.trust !== "off" && keys.length === 0) {
-    report.failure(`warning: trust is "${config.trust}" and the image holds no key: nothing can be verified`);
+  for (const problem of [...problems, ...trust.problems]) warn(problem);
+  const { mode } = policy.document;
+  if (mode !== "off" && policy.anchors.length === 0) {
+    report.failure(`warning: trust is "${mode}" and the image holds no key: nothing can be verified`);
   }
 
   const timeoutSeconds = config.discovery.probeTimeoutSeconds;
-  // Listening begins before looking, so that nothing that appears in between is missed.
-  const socket = system.openUeventSocket();
-  const modules = await ModuleLoader.open(system, `/lib/modules/${release()}`, timeoutSeconds);
   const events = new DeviceEvents(socket, modules);
   const session = new BootSession({
     system,
     config,
-    policy: { mode: config.trust, keys },
+    policy,
+    measurer,
     report,
     architecture: machineArchitecture(),
     handoff: () => loadOptions(config),
@@ -95,8 +126,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
     events,
   });
   await modules.coldPlug();
-  const unmounted = await mountKernelFilesystems(system, (module) => modules.load(module));
-  for (const problem of [...modules.problems, ...unmounted]) report.failure(`warning: ${problem}`);
+  for (const problem of modules.problems) warn(problem);
   void events.listen();
   return session;
 }
@@ -111,6 +141,15 @@ function machineReader(report: Report): () => MachineDescription {
     for (const remark of remarks.sentences) report.failure(`warning: ${remark}`);
     return known;
   };
+}
+
+/** The configuration with what the kernel command line overrides, as far as configuration and policy permit. */
+function effectiveConfig(read: Config, policy: Policy, commandLine: string): OverriddenConfig {
+  const permits = permissionsOf(policy.document).commandLine;
+  const base = permits ? read : { ...read, commandLineOverrides: false };
+  const { config, refused } = overrideConfig(base, parameters(commandLine.trim()));
+  const reasons = permits ? refused : refused.map((text) => `${text} by the policy`);
+  return { config: permittedConfig(config, policy), refused: reasons };
 }
 
 /** A missing file means the defaults; a file that is not valid stops the boot, for nobody knows what it was to forbid. */

@@ -9,6 +9,7 @@ export function loadOptions(config: Config): LoadOptions {
     bootImage: config.handoff.bootImage,
     digest: config.handoff.digest,
     kernelBytesMax: config.limits.kernelBytesMax,
+    initrdBytesMax: config.limits.initrdBytesMax,
     state: readKexecState(),
     machine: readMachineFacts(),
   };

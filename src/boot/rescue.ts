@@ -14,6 +14,8 @@ export interface RescueOptions {
   /** 0: never. */
   readonly rebootAfterSeconds: number;
   readonly shell: boolean;
+  /** Done before a shell is opened; when it rejects, there is none. */
+  readonly beforeShell: () => Promise<void>;
 }
 
 const shellPath = "/bin/sh";
@@ -147,6 +149,7 @@ export class Rescue {
       console.write("no shell: rescue.shell is false, or the image holds no /bin/sh\n");
       return;
     }
+    await this.#options.beforeShell();
     lines.pause();
     clearTimeout(this.#timer);
     try {

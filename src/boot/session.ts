@@ -12,12 +12,15 @@ import type { Policy } from "../trust/policy.ts";
 import { attempt } from "./attempt.ts";
 import type { Config } from "./config.ts";
 import type { DeviceEvents } from "./device-events.ts";
+import type { BootMeasurer } from "./measured-boot.ts";
 import type { Report } from "./report.ts";
 
 export interface SessionParts {
   readonly system: System;
   readonly config: Config;
   readonly policy: Policy;
+  /** Measures into the TPM. */
+  readonly measurer: BootMeasurer;
   readonly report: Report;
   readonly architecture: string;
   /** How entries are handed over, as this machine is now. */

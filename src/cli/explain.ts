@@ -16,8 +16,7 @@ import { nativeSystem } from "../linux/native.ts";
 import { readRangeOf } from "../machine/file-range.ts";
 import { Remarks } from "../machine/kernel-files.ts";
 import { readMachineIdentity } from "../machine/machine-identity.ts";
-import { verify } from "../trust/verify.ts";
-import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
+import { configUsage, findEntries, judgeEntry, keysUsage, readEntry, readPolicy, type TrustWords } from "./judge.ts";
 import { exitNoEntries } from "./list.ts";
 import { rootUsage } from "./roots.ts";
 import { efiUsage, readConfigFile, type Survey, survey } from "./survey.ts";
@@ -26,7 +25,7 @@ import type { Verb } from "./verb.ts";
 export const explainVerb: Verb = {
   name: "explain",
   summary: "tell what would boot and why, what was skipped and why",
-  usage: `usage: slipway explain [--config FILE] [--keys DIR] [--efivars DIR] [--root SPEC]...
+  usage: `usage: slipway explain [--config FILE] [--policy FILE] [--keys DIR] [--efivars DIR] [--root SPEC]...
                        [ENTRY]
 
 Without ENTRY: every volume, every entry with its file and line, what was skipped and why, and why
@@ -47,6 +46,7 @@ ${efiUsage}
       options: {
         config: { type: "string" },
         efivars: { type: "string" },
+        policy: { type: "string" },
         keys: { type: "string" },
         root: { type: "string", multiple: true },
       },
@@ -57,13 +57,14 @@ ${efiUsage}
       return result.found.entries.length > 0 ? 0 : exitNoEntries;
     }
     let found = false;
+    const words = { policy: values.policy, keys: values.keys };
     for (const word of positionals) {
       const entries = findEntries(result, word);
       const skipped = findSkipped(result, word);
       if (entries.length === 0 && skipped.length === 0) {
         throw new Error(`explain ${JSON.stringify(word)}: no such entry; "slipway list" shows their ids`);
       }
-      for (const entry of entries) process.stdout.write((await explainEntry(result, entry, values.keys)).text);
+      for (const entry of entries) process.stdout.write((await explainEntry(result, entry, words)).text);
       process.stdout.write(linesText(skipped.flatMap(skippedLines)));
       found ||= entries.length > 0;
     }
@@ -141,7 +142,7 @@ export interface ExplainedEntry {
 export async function explainEntry(
   result: Survey,
   entry: BootEntry,
-  keys: string | undefined,
+  words: TrustWords,
   options: LoadOptions = loadOptions(result.config),
 ): Promise<ExplainedEntry> {
   const lines = [
@@ -164,7 +165,7 @@ export async function explainEntry(
   );
   if (position > 0)
     lines.push(`  the default is ${result.ranking.defaultId ?? "none"}: ${result.ranking.defaultReason}`);
-  const judged = await judgeLines(result, entry, keys, options);
+  const judged = await judgeLines(result, entry, words, options);
   lines.push(`  handed over as: ${judged.commandLine ?? targetCommandLine(entry, result.config.handoff.bootImage)}`);
   lines.push(...judged.lines);
   return { text: linesText(lines), boots: judged.boots };
@@ -193,21 +194,17 @@ interface Judged {
   readonly commandLine: string | null;
 }
 
-async function judgeLines(
-  result: Survey,
-  entry: BootEntry,
-  keys: string | undefined,
-  options: LoadOptions,
-): Promise<Judged> {
-  const mode = result.config.trust;
-  const policy = await readPolicy(keys, mode);
+async function judgeLines(result: Survey, entry: BootEntry, words: TrustWords, options: LoadOptions): Promise<Judged> {
+  const policy = await readPolicy(words, result.config);
   try {
     using artifacts = await readEntry(result, entry, policy);
-    const verdict = verify(artifacts, policy);
-    const lines = [`  trust     ${mode}, ${policy.keys.length} key(s)`];
+    const verdict = await judgeEntry(result, artifacts, policy);
+    const { mode, name } = artifacts.rule;
+    const rule = name === null ? "" : `, rule ${JSON.stringify(name)}`;
+    const lines = [`  trust     ${mode}${rule}, ${policy.anchors.length} key(s)`];
     for (const item of verdict.artifacts) {
       lines.push(
-        `    ${item.role} ${item.role === "options" ? "" : `${place(item.ref)} `}${item.trusted ? `trusted by ${item.by}` : `refused: ${item.reason}`}`,
+        `    ${item.role} ${item.role === "options" || item.role === "version" ? "" : `${place(item.ref)} `}${item.trusted ? `trusted by ${item.by ?? "the policy"}` : `refused: ${item.reason}`}`,
       );
     }
     if (!verdict.ok)

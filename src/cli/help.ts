@@ -1,6 +1,6 @@
+import { version } from "../boot/version.ts";
 import { UsageError, type Verb } from "./verb.ts";
 import type { VerbLoader } from "./verbs.ts";
-import { version } from "./version.ts";
 
 /** The verb that shows the help of all the others. */
 export function helpVerb(verbs: readonly VerbLoader[]): Verb {

@@ -3,6 +3,7 @@ import path from "node:path";
 import { isSea } from "node:sea";
 import { parseArgs } from "node:util";
 import { type Config, parseConfig } from "../boot/config.ts";
+import { parseImagePolicy } from "../boot/trust.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { HostFiles } from "../image/host-files.ts";
@@ -12,7 +13,8 @@ import { selectModules } from "../image/kernel-modules.ts";
 import { moduleLists } from "../image/module-lists.ts";
 import { type Compression, compressionLevels, writeOutput } from "../image/output.ts";
 import { makeReport, megabytes, reportTable } from "../image/report.ts";
-import { type ReadKeys, readKeys } from "../trust/policy.ts";
+import { noFirmwareLists, noKeys, type ReadKeys, readKeys, resolvePolicy } from "../trust/policy.ts";
+import { defaultPolicyDocument, type PolicyDocument } from "../trust/policy-schema.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
 const { zstd, gzip } = compressionLevels;
@@ -20,11 +22,13 @@ const { zstd, gzip } = compressionLevels;
 export const imageUsage = `usage: slipway image build --output FILE [OPTION]...
 
 Builds the boot image: a cpio archive with the program as /init, the libraries that it needs, kernel modules,
-the configuration and the public keys. The same inputs give the same bytes.
+the configuration, the policy and the public keys. The same inputs give the same bytes.
 
   --output FILE           the image; it appears whole or not at all
   --config FILE           configuration (JSON); without it, every setting has its default
-  --keys DIR              directory with minisign public keys, *.pub
+  --policy FILE           trust policy (JSON, docs/policy.md); without it, every key is trusted with everything
+  --keys DIR              directory with public keys: minisign, signify, OpenSSH, OpenPGP, X.509 certificates, EFI
+                          signature lists (*.esl), and what was taken back (*.dbx, *.sbat)
   --modules VERSION|DIR   take the modules of that kernel: /lib/modules/VERSION, or a directory with modules.dep;
                           without it, the image holds no modules (for a kernel that has all it needs built in)
   --include SOURCE:DEST   also put a file or a directory at the absolute path DEST; may be given several times
@@ -35,7 +39,7 @@ the configuration and the public keys. The same inputs give the same bytes.
   --json                  print the report as JSON, with every file and every module that is absent
   --quiet                 print errors only
 
-An image without keys is refused unless the configuration says "trust": "off".
+An image without keys is refused unless the policy's mode, or "trust" of the configuration, is "off".
 `;
 
 /** Where the verb writes; the process's own streams, or a test's. */
@@ -94,6 +98,7 @@ function isSystemError(error: unknown): error is Error {
 interface BuildOptions {
   readonly output: string;
   readonly config: string | null;
+  readonly policy: string | null;
   readonly keys: string | null;
   /** Directory that holds modules.dep. */
   readonly modules: string | null;
@@ -112,6 +117,7 @@ function parseBuildOptions(args: readonly string[]): BuildOptions {
   return {
     output: path.resolve(values.output),
     config: values.config ?? null,
+    policy: values.policy ?? null,
     keys: values.keys ?? null,
     modules: values.modules === undefined ? null : modulesDirectory(values.modules),
     includes: values.include.map(parseInclude),
@@ -130,6 +136,7 @@ function parseStrictly(args: readonly string[]) {
       options: {
         output: { type: "string" },
         config: { type: "string" },
+        policy: { type: "string" },
         keys: { type: "string" },
         modules: { type: "string" },
         format: { type: "string", default: "cpio" },
@@ -178,8 +185,8 @@ function parseCompression(kind: string, level: string | undefined): Compression 
 }
 
 /** The keys to put in: a file that is no key is refused, for somebody meant it to be one. */
-async function readImageKeys(directory: string | null): Promise<Pick<ReadKeys, "files" | "ignored">> {
-  if (directory === null) return { files: [], ignored: [] };
+async function readImageKeys(directory: string | null): Promise<ReadKeys> {
+  if (directory === null) return noKeys;
   const read = await readKeys(directory).catch((error: unknown) => {
     throw imageError("read keys from", directory, error);
   });
@@ -190,15 +197,36 @@ async function readImageKeys(directory: string | null): Promise<Pick<ReadKeys, "
 async function build(options: BuildOptions, io: ImageIo, signal: AbortSignal | undefined): Promise<void> {
   const executable = findExecutable(options);
   const { config, text } = readConfig(options.config);
-  const { files: keys, ignored } = await readImageKeys(options.keys);
+  const read = await readImageKeys(options.keys);
+  const { files: keys, ignored } = read;
+  const policyText = options.policy === null ? null : readTextFile(options.policy);
+  const document =
+    policyText === null
+      ? { ...defaultPolicyDocument, mode: config.trust }
+      : parseImagePolicy(policyText, options.policy ?? "", config);
+  const { policy, problems } = await resolvePolicy(document, read, noFirmwareLists, 0);
+  // Somebody meant each key that the policy names to be there.
+  if (problems.length > 0) throw new ImageError(problems.join("; "));
   if (options.report === "table") {
-    for (const name of ignored)
-      io.stderr.write(`slipway image: "${name}" in "${options.keys}" is no *.pub file, ignored\n`);
+    for (const name of ignored) io.stderr.write(`slipway image: "${name}" in "${options.keys}" is no key, ignored\n`);
   }
-  if (keys.length === 0 && config.trust !== "off") throw new ImageError(noKeysMessage(config.trust, options.keys));
+  const trust = document.mode;
+  // A policy may trust the firmware's own keys, or wait for one that the firmware keeps.
+  if (policy.anchors.length === 0 && trust !== "off" && !document.firmware.db) {
+    throw new ImageError(noKeysMessage(trust, options.keys));
+  }
+  refuseLooseLockdown(document, config, options.includes);
   const modules = options.modules === null ? null : selectModules(options.modules, moduleLists);
   const host = new HostFiles();
-  const plan = planInitramfs({ host, executable, config: text, keys, modules, includes: options.includes });
+  const plan = planInitramfs({
+    host,
+    executable,
+    config: text,
+    policy: policyText,
+    keys,
+    modules,
+    includes: options.includes,
+  });
   const sizes = noSizes();
   const isProgressShown = options.report !== "none" && io.stderr.isTTY === true;
   const chunks = archiveChunks(plan.tree, sizes);
@@ -209,7 +237,6 @@ async function build(options: BuildOptions, io: ImageIo, signal: AbortSignal | u
     signal,
   );
   const { output, compression } = options;
-  const trust = config.trust;
   const report = makeReport({ output, compression, executable, trust, keys, modules, plan, sizes, written });
   if (options.report === "json") io.stdout.write(`${JSON.stringify(report, null, 2)}\n`);
   if (options.report === "table") io.stdout.write(reportTable(report));
@@ -244,11 +271,26 @@ function readTextFile(file: string): string {
 }
 
 function noKeysMessage(trust: Config["trust"], directory: string | null): string {
-  const reason = directory === null ? "no keys are given" : `there is no *.pub file in "${directory}"`;
+  const reason = directory === null ? "no keys are given" : `there is no trusted key in "${directory}"`;
   return (
     `build an image: ${reason}, and trust is "${trust}": nothing that this image finds could be verified. ` +
-    `Either give --keys DIR with minisign public keys (*.pub), or set "trust": "off" in the file given with --config.`
+    `Either give --keys DIR with public keys, or set "trust": "off" in the file given with --config.`
   );
+}
+
+/** A locked image that was given a shell was not meant so, one way or the other. */
+function refuseLooseLockdown(document: PolicyDocument, config: Config, includes: readonly ImageInclude[]): void {
+  if (!document.lockdown) return;
+  if (config.rescue.shell) {
+    throw new ImageError('build an image: "rescue.shell" is true, which does not go with "lockdown" of the policy');
+  }
+  const shell = includes.find(({ destination }) => /^\/(?:usr\/)?s?bin\//.test(destination));
+  if (shell !== undefined) {
+    throw new ImageError(
+      `build an image: include "${shell.destination}": with "lockdown" no program beside /init is taken, ` +
+        'for the kernel\'s "rdinit=" could start it',
+    );
+  }
 }
 
 const progressStepBytes = 8 << 20;

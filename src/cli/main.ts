@@ -1,8 +1,8 @@
+import { version } from "../boot/version.ts";
 import { errorCode, messageOf } from "../formats/error-text.ts";
 import { verbNames } from "./help.ts";
 import { UsageError } from "./verb.ts";
 import { type Choice, chooseVerb, verbs } from "./verbs.ts";
-import { version } from "./version.ts";
 
 /** A read of a hung disk holds a thread of the pool; there must be enough for the others. Takes effect before the pool starts. */
 const poolThreads = 32;

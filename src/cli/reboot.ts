@@ -2,6 +2,7 @@ import { spawn } from "node:child_process";
 import { existsSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { loadOptions } from "../boot/load-options.ts";
+import { handedOver } from "../boot/record.ts";
 import type { BootEntry } from "../discovery/entry.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
@@ -9,9 +10,8 @@ import { leave } from "../handoff/leave.ts";
 import { type LoadOptions, load } from "../handoff/load.ts";
 import { nativeSystem } from "../linux/native.ts";
 import type { Policy } from "../trust/policy.ts";
-import { verify } from "../trust/verify.ts";
 import { explainEntry } from "./explain.ts";
-import { configUsage, findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
+import { configUsage, findEntries, judgeEntry, keysUsage, readEntry, readPolicy, type TrustWords } from "./judge.ts";
 import { exitNoEntries } from "./list.ts";
 import { rootUsage } from "./roots.ts";
 import { readConfigFile, type Survey, survey } from "./survey.ts";
@@ -23,7 +23,7 @@ const exitRefused = 2;
 export const rebootVerb: Verb = {
   name: "reboot",
   summary: "reboot straight into an entry of this machine's disks, without its firmware",
-  usage: `usage: slipway reboot [--dry-run] [--force] [--config FILE] [--keys DIR] [--root SPEC]... [ENTRY]
+  usage: `usage: slipway reboot [--dry-run] [--force] [--config FILE] [--policy FILE] [--keys DIR] [--root SPEC]... [ENTRY]
 
 Finds the boot entries of this machine, takes ENTRY (an id, a title, or a pattern) or else the first
 that boots, as the firmware would: its files are read once, verified by the policy, and loaded. Then
@@ -45,6 +45,7 @@ ${rootUsage}
         "dry-run": { type: "boolean" },
         force: { type: "boolean" },
         config: { type: "string" },
+        policy: { type: "string" },
         keys: { type: "string" },
         root: { type: "string", multiple: true },
       },
@@ -54,7 +55,8 @@ ${rootUsage}
     const isForced = values.force === true;
     const isDry = values["dry-run"] === true;
     if (!isDry && !isForced) refuseWithoutSystemd();
-    const code = await loadFrom(await readConfigFile(values.config), values.root ?? [], word, values.keys, isDry);
+    const words = { policy: values.policy, keys: values.keys };
+    const code = await loadFrom(await readConfigFile(values.config), values.root ?? [], word, words, isDry);
     if (code !== 0 || isDry) return code;
     if (isForced) return leave(nativeSystem(), { sync: true, interfacesDown: true });
     return runSystemctl();
@@ -66,7 +68,7 @@ async function loadFrom(
   config: Survey["config"],
   roots: readonly string[],
   word: string | undefined,
-  keys: string | undefined,
+  words: TrustWords,
   isDry: boolean,
 ): Promise<number> {
   await using result = await survey(config, roots);
@@ -80,15 +82,15 @@ async function loadFrom(
     const ids = candidates.map((entry) => entry.id).join(", ");
     throw new UsageError(`reboot: ${JSON.stringify(word)} means ${candidates.length} entries, one expected: ${ids}`);
   }
-  const policy = await readPolicy(keys, config.trust);
-  if (policy.mode === "enforce" && policy.keys.length === 0) {
+  const policy = await readPolicy(words, config);
+  if (policy.document.mode === "enforce" && policy.anchors.length === 0) {
     process.stderr.write(
-      'slipway reboot: trust is "enforce" and there is no key (--keys), so that nothing can be verified\n',
+      'slipway reboot: the mode is "enforce" and there is no key (--keys), so that nothing can be verified\n',
     );
   }
   let code = 1;
   for (const entry of candidates) {
-    const outcome = isDry ? await rehearse(result, entry, keys) : await loadEntry(result, entry, policy);
+    const outcome = isDry ? await rehearse(result, entry, words) : await loadEntry(result, entry, policy);
     if (outcome === 0) return 0;
     code = outcome;
   }
@@ -96,8 +98,8 @@ async function loadFrom(
 }
 
 /** Tells what a boot of the entry would do. */
-async function rehearse(result: Survey, entry: BootEntry, keys: string | undefined): Promise<number> {
-  const { text, boots } = await explainEntry(result, entry, keys, liveOptions(result));
+async function rehearse(result: Survey, entry: BootEntry, words: TrustWords): Promise<number> {
+  const { text, boots } = await explainEntry(result, entry, words, liveOptions(result));
   process.stdout.write(text);
   return boots ? 0 : exitRefused;
 }
@@ -112,7 +114,7 @@ async function loadEntry(result: Survey, entry: BootEntry, policy: Policy): Prom
   const say = (line: string): void => void process.stderr.write(`slipway reboot: ${printable(line)}\n`);
   try {
     using artifacts = await readEntry(result, entry, policy);
-    const verdict = verify(artifacts, policy);
+    const verdict = await judgeEntry(result, artifacts, policy);
     if (!verdict.ok) {
       say(`${entry.id} refused: ${verdict.reason}`);
       return exitRefused;
@@ -120,6 +122,7 @@ async function loadEntry(result: Survey, entry: BootEntry, policy: Policy): Prom
     for (const concern of verdict.boot.concerns) say(`${entry.id} is not verified: ${concern}`);
     await load(nativeSystem(), verdict.boot, liveOptions(result), {
       decided: (handoff) => say(`${entry.id} ${JSON.stringify(entry.title)}, by ${handoff}`),
+      handOver: async (facts) => handedOver(verdict.boot, facts, policy, null),
     });
     return 0;
   } catch (error) {

@@ -16,6 +16,7 @@ import {
   readMachineDescription,
   unknownMachineDescription,
 } from "../machine/machine-description.ts";
+import { parsePolicy } from "../trust/policy-schema.ts";
 import { openRoot, parseRoots } from "./roots.ts";
 
 export const efiUsage = `  --efivars DIR    EFI variables, as efivarfs shows them, that may choose an entry; without it this
@@ -24,6 +25,8 @@ export const efiUsage = `  --efivars DIR    EFI variables, as efivarfs shows the
 /** What discovery found, on directories or on the machine's own disks. */
 export interface Survey extends AsyncDisposable {
   readonly config: Config;
+  /** Whether these are the disks of this machine, and not directories. */
+  readonly isMachine: boolean;
   readonly sources: readonly FileSource[];
   readonly found: Discovered;
   readonly ranking: Ranking;
@@ -35,6 +38,26 @@ export interface Survey extends AsyncDisposable {
 export async function readConfigFile(path: string | undefined): Promise<Config> {
   const chosen = path ?? (existsSync(configPath) ? configPath : null);
   return chosen === null ? defaultConfig : parseConfig(await readText(chosen), chosen);
+}
+
+/** Whether a file is a configuration and nothing else: a policy has other fields. */
+export async function isConfigFile(path: string): Promise<boolean> {
+  const text = await readText(path);
+  try {
+    parsePolicy(text, path);
+    return false;
+  } catch {
+    return isConfig(text);
+  }
+}
+
+function isConfig(text: string): boolean {
+  try {
+    parseConfig(text, "");
+    return true;
+  } catch {
+    return false;
+  }
 }
 
 async function readText(path: string): Promise<string> {
@@ -69,6 +92,7 @@ export async function survey(
     const found = await discover(sources, machineArchitecture(), config.limits, efi.lastBooted, machine);
     return {
       config,
+      isMachine: rootSpecs.length === 0,
       sources,
       found,
       ranking: rank(found.menus, config.entry, efi),

@@ -13,6 +13,20 @@ export const verbs: readonly VerbLoader[] = [
   { name: "list", load: async () => (await import("./list.ts")).listVerb },
   { name: "explain", load: async () => (await import("./explain.ts")).explainVerb },
   { name: "verify", load: async () => (await import("./verify.ts")).verifyVerb },
+  { name: "keygen", load: async () => (await import("./keygen.ts")).keygenVerb },
+  { name: "sign", load: async () => (await import("./sign.ts")).signVerb },
+  {
+    name: "measure",
+    load: async () => {
+      const [{ measureVerb }, { openBoot }] = await Promise.all([
+        import("./measure.ts"),
+        import("./measured-entry.ts"),
+      ]);
+      return measureVerb(openBoot);
+    },
+  },
+  { name: "confirm", load: async () => (await import("./confirm.ts")).confirmVerb },
+  { name: "rollback", load: async () => (await import("./rollback.ts")).rollbackVerb },
   { name: "reboot", load: async () => (await import("./reboot.ts")).rebootVerb },
   { name: "kexec", ownsHelp: true, load: async () => (await import("./kexec.ts")).kexecVerb },
   { name: "image", load: async () => (await import("./image.ts")).imageVerb },

@@ -1,17 +1,25 @@
 import { existsSync, statSync } from "node:fs";
 import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
-import { configPath } from "../boot/config.ts";
 import type { FileSource } from "../discovery/source.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { printable } from "../formats/printable.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { readFileArtifact } from "../trust/artifacts.ts";
 import type { Policy } from "../trust/policy.ts";
-import { type ArtifactVerdict, judge, verify } from "../trust/verify.ts";
-import { findEntries, keysUsage, readEntry, readPolicy } from "./judge.ts";
+import { type ArtifactVerdict, judgeFile } from "../trust/verify.ts";
+import {
+  configUsage,
+  enforcing,
+  findEntries,
+  judgeEntry,
+  keysUsage,
+  readEntry,
+  readPolicy,
+  type TrustWords,
+} from "./judge.ts";
 import { openRoot, parseRoots, rootUsage } from "./roots.ts";
-import { readConfigFile, type Survey, survey } from "./survey.ts";
+import { isConfigFile, readConfigFile, type Survey, survey } from "./survey.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
 /** Exit code of the public contract when something is refused. */
@@ -30,15 +38,15 @@ interface Result {
 export const verifyVerb: Verb = {
   name: "verify",
   summary: "check the signatures of entries or files",
-  usage: `usage: slipway verify [--json] [--policy FILE] [--keys DIR] [--root SPEC]... ENTRY|FILE...
+  usage: `usage: slipway verify [--json] [--policy FILE] [--keys DIR] [--config FILE] [--root SPEC]... ENTRY|FILE...
 
 Prints a verdict for each file of an entry (kernel, initrds, device tree, configuration) and for its
-options, or for single files, judged as trust "enforce" would.
+options, or for single files, judged as the mode "enforce" would.
 Exit code: 0 when all are trusted, 2 when something is refused, 1 on failure.
 
   --json           print the verdicts as JSON (docs/json.md)
-  --policy FILE    the configuration with the limits to judge by; default ${configPath}
 ${keysUsage}
+${configUsage}
 ${rootUsage}
 `,
   async run(args) {
@@ -48,13 +56,15 @@ ${rootUsage}
       options: {
         json: { type: "boolean" },
         policy: { type: "string" },
+        config: { type: "string" },
         keys: { type: "string" },
         root: { type: "string", multiple: true },
       },
     });
     if (positionals.length === 0) throw new UsageError("verify: an entry or a file expected");
-    const config = await readConfigFile(values.policy);
-    const policy = await readPolicy(values.keys, "enforce");
+    const { words, configFile } = await wordsOf(values);
+    const config = await readConfigFile(configFile);
+    const policy = enforcing(await readPolicy(words, config));
     const results: Result[] = [];
     const roots = values.root ?? [];
     // No id and no title of an entry begins so.
@@ -70,6 +80,24 @@ ${rootUsage}
     return results.every((result) => result.trusted) ? 0 : exitRefused;
   },
 };
+
+interface Given {
+  readonly policy?: string | undefined;
+  readonly config?: string | undefined;
+  readonly keys?: string | undefined;
+}
+
+/** A configuration is taken for the policy as well, as before there were policies: it gives the limits, and no rules. */
+async function wordsOf({
+  policy,
+  config,
+  keys,
+}: Given): Promise<{ words: TrustWords; configFile: string | undefined }> {
+  if (policy !== undefined && config === undefined && (await isConfigFile(policy))) {
+    return { words: { policy: undefined, keys }, configFile: policy };
+  }
+  return { words: { policy, keys }, configFile: config };
+}
 
 function isFile(word: string): boolean {
   return existsSync(word) && statSync(word).isFile();
@@ -87,7 +115,7 @@ async function verifyWord(result: Survey, word: string, policy: Policy): Promise
   for (const entry of entries) {
     try {
       using artifacts = await readEntry(result, entry, policy);
-      const verdict = verify(artifacts, policy);
+      const verdict = await judgeEntry(result, artifacts, policy);
       results.push({
         subject: entry.id,
         kind: "entry",
@@ -111,8 +139,8 @@ async function verifyFile(path: string, policy: Policy, bytesMax: number): Promi
   if (root === undefined) throw new Error(`verify ${JSON.stringify(path)}: no directory`);
   const source: FileSource = openRoot(root, fileTimeoutSeconds);
   try {
-    using artifact = await readFileArtifact(nativeSystem(), source, `/${basename(full)}`, policy, bytesMax);
-    const verdict = judge(artifact.artifact, policy);
+    using file = await readFileArtifact(nativeSystem(), source, `/${basename(full)}`, policy, bytesMax);
+    const verdict = judgeFile(file, policy);
     return { subject: path, kind: "file", trusted: verdict.trusted, artifacts: [verdict], problem: null };
   } finally {
     await source.close();
@@ -143,8 +171,15 @@ function describeResult(result: Result): string {
     `${result.subject}: ${result.trusted ? "trusted" : "REFUSED"}${result.problem === null ? "" : `: ${result.problem}`}`,
   ];
   for (const { role, ref, by, reason } of result.artifacts) {
-    const what = role === "options" ? "options" : result.kind === "file" ? "file" : `${role} ${ref.volume}:${ref.path}`;
-    lines.push(`  ${what}: ${reason === null ? `trusted, signed by ${by}` : `refused: ${reason}`}`);
+    const what =
+      role === "options" || role === "version"
+        ? role
+        : result.kind === "file"
+          ? "file"
+          : `${role} ${ref.volume}:${ref.path}`;
+    lines.push(
+      `  ${what}: ${reason === null ? (by === null ? "trusted, by the policy" : `trusted, signed by ${by}`) : `refused: ${reason}`}`,
+    );
   }
   return `${lines.map(printable).join("\n")}\n`;
 }

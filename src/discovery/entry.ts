@@ -7,7 +7,7 @@ export interface FileRef {
 }
 
 /** The configurations that Slipway understands. */
-export type EntryFormat = "bls1" | "uki" | "grub" | "syslinux" | "pxelinux" | "ipxe" | "loopback" | "kboot";
+export type EntryFormat = "bls1" | "uki" | "grub" | "syslinux" | "pxelinux" | "ipxe" | "loopback" | "kboot" | "ospkg";
 
 /** A place in a configuration file; `line` counts from 1. */
 export interface SourcePlace extends FileRef {

@@ -4,6 +4,7 @@ import { grubFinder } from "./grub.ts";
 import { ipxeFinder } from "./ipxe.ts";
 import { kbootFinder } from "./kboot.ts";
 import { loopbackFinder } from "./loopback.ts";
+import { osPackageFinder } from "./os-package.ts";
 import { syslinuxFinder } from "./syslinux.ts";
 
 /**
@@ -16,6 +17,7 @@ export const finders: readonly Finder[] = [
   grubFinder,
   syslinuxFinder,
   kbootFinder,
+  osPackageFinder,
   ipxeFinder,
   loopbackFinder,
 ];

@@ -2,8 +2,19 @@ import { alignUp, ByteWriter } from "./byte-writer.ts";
 import { ByteReader } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
 
-/** Types of `struct setup_data` (Linux, arch/x86/include/uapi/asm/setup_data.h). */
-export const setupDataType = { e820Extension: 1, deviceTree: 2, efi: 4, rngSeed: 9 } as const;
+/**
+ * Types of `struct setup_data` (Linux, arch/x86/include/uapi/asm/setup_data.h), and two of our own: `SLPR`, the record of
+ * the boot, and `SLPE`, its event log. Linux counts its types from 0, keeps bit 31 for itself, passes over those that it
+ * does not know, keeps their memory and shows them in /sys/kernel/boot_params/setup_data.
+ */
+export const setupDataType = {
+  e820Extension: 1,
+  deviceTree: 2,
+  efi: 4,
+  rngSeed: 9,
+  slipwayRecord: 0x534c5052,
+  slipwayEventLog: 0x534c5045,
+} as const;
 
 export interface SetupDataItem {
   /** One of {@link setupDataType}, or another that the target knows. */

@@ -13,6 +13,7 @@ import { type KernelFile, readKernelFile } from "./kernel-file.ts";
 import { type ModulePart, plainRequest } from "./load-request.ts";
 import { type LoadPlan, planLoad } from "./plan-load.ts";
 import { PreflightError } from "./preflight.ts";
+import { HandedOverFiles, type MakeHandedOver, type SettledFacts } from "./record.ts";
 import { type InitrdPiece, optionsAtLoad, rangesOfPieces, readHandover } from "./uki-options.ts";
 
 declare const loaded: unique symbol;
@@ -33,6 +34,8 @@ export interface LoadOptions {
   readonly digest: "auto" | "later" | "always";
   /** Most bytes that a compressed kernel may unfold to. */
   readonly kernelBytesMax: number;
+  /** Most bytes that the initramfs of an OS package may unfold to. */
+  readonly initrdBytesMax: number;
   readonly state: KexecState;
   readonly machine: MachineFacts;
 }
@@ -47,30 +50,76 @@ export interface PlannedBoot extends Disposable {
 /**
  * Decides how a verified entry is handed over. Throws PreflightError, ChoiceError, PlanError or what reading the kernel
  * throws, each with the reason why it cannot be.
+ *
+ * @param handOver makes what the target is told of its boot; without it the target is told nothing
  */
-export async function planBoot(system: System, boot: VerifiedBoot, options: LoadOptions): Promise<PlannedBoot> {
-  if (boot.devicetree !== null) {
-    throw new PreflightError("the entry has a device tree; a kernel for x86_64 takes none by kexec");
-  }
+export async function planBoot(
+  system: System,
+  boot: VerifiedBoot,
+  options: LoadOptions,
+  handOver?: MakeHandedOver,
+): Promise<PlannedBoot> {
   using keeper = new DisposableStack();
-  const { entry } = boot;
-  const name = entry.linux.path;
-  const kernel = keeper.use(
-    await readKernelFile(system, rangeOf(boot.kernel), name, { bytesMax: options.kernelBytesMax, part: entry.part }),
-  );
-  const contents = kernel.kind === "uki" ? unifiedContents(system, keeper, boot, kernel) : plainContents(boot, kernel);
+  const { kernel, contents, facts } = await settle(system, keeper, boot, options);
   const initrd = keeper.use(joinInitrds(system, contents.initrds));
   const request = {
     ...plainRequest,
     kernel,
     initrd: initrd.range,
     modules: modulesOf(boot, kernel),
-    commandLine: targetCommandLine({ ...entry, options: contents.options }, options.bootImage),
+    commandLine: facts.commandLine,
     digest: digests[options.digest],
   } as const;
-  const plan = await planLoad(system, request, options.state, options.machine);
+  const handed = handOver === undefined ? null : await handOver(facts);
+  const record = handed === null ? null : keeper.use(new HandedOverFiles(system, handed, initrd.range));
+  const plan = await planLoad(system, request, options.state, options.machine, record);
   const kept = keeper.move();
   return { plan, [Symbol.dispose]: () => kept.dispose() };
+}
+
+type SettleOptions = Pick<LoadOptions, "bootImage" | "kernelBytesMax" | "initrdBytesMax">;
+
+/** What of a load does not depend on the machine. */
+interface Settled {
+  readonly kernel: KernelFile;
+  readonly contents: Contents;
+  readonly facts: SettledFacts;
+}
+
+async function settle(
+  system: System,
+  keeper: DisposableStack,
+  boot: VerifiedBoot,
+  options: SettleOptions,
+): Promise<Settled> {
+  if (boot.devicetree !== null) {
+    throw new PreflightError("the entry has a device tree; a kernel for x86_64 takes none by kexec");
+  }
+  const { entry } = boot;
+  const file = rangeOf(boot.kernel);
+  const { path } = entry.linux;
+  // Few boots need it.
+  const packages = entry.format === "ospkg" ? await import("./os-package-contents.ts") : null;
+  const unpacked = packages === null ? null : await packages.openOsPackage(system, keeper, file, path, options);
+  const kernelOptions = { bytesMax: options.kernelBytesMax, part: entry.part };
+  const kernel = keeper.use(
+    await readKernelFile(system, unpacked?.kernel ?? file, unpacked?.kernelName ?? path, kernelOptions),
+  );
+  const isUnified = kernel.kind === "uki";
+  const contents =
+    packages !== null && unpacked !== null
+      ? packages.osPackageHandover(entry, kernel, unpacked)
+      : isUnified
+        ? unifiedContents(system, keeper, boot, kernel)
+        : plainContents(boot, kernel);
+  const commandLine = targetCommandLine({ ...entry, options: contents.options }, options.bootImage);
+  return { kernel, contents, facts: { commandLine, isUnified } };
+}
+
+/** What is settled of a load before it is planned, on whatever machine. Throws as {@link planBoot} does. */
+export async function settledFacts(system: System, boot: VerifiedBoot, options: SettleOptions): Promise<SettledFacts> {
+  using keeper = new DisposableStack();
+  return (await settle(system, keeper, boot, options)).facts;
 }
 
 /** What an entry hands over besides its kernel. */
@@ -151,13 +200,19 @@ export function describeHandoff(plan: LoadPlan): string {
       : plan.digest === null
         ? "no second digest"
         : digestNames[plan.digest];
-  return `${callName(plan.call)}, ${digest}: ${plan.choice.reason}`;
+  const untold =
+    plan.record !== null && plan.recordWay === null
+      ? `; ${plan.request.kernel.imageKind} is told nothing of its boot, for it takes no boot parameters of Linux`
+      : "";
+  return `${callName(plan.call)}, ${digest}: ${plan.choice.reason}${untold}`;
 }
 
 /** What a boot says and does around a load. */
 export interface LoadSteps extends CarryHooks {
   /** Told once how it is going to be loaded, and again when the running kernel wanted it otherwise. */
   readonly decided?: (handoff: string) => void;
+  /** Makes the record that the target gets of its boot; without it the target gets none. */
+  readonly handOver?: MakeHandedOver;
 }
 
 /** Loads a verified entry. Rejects with a message that tells what the refusal means. */
@@ -167,7 +222,7 @@ export async function load(
   options: LoadOptions,
   steps: LoadSteps = {},
 ): Promise<LoadedKernel> {
-  using planned = await planBoot(system, boot, options);
+  using planned = await planBoot(system, boot, options, steps.handOver);
   steps.decided?.(describeHandoff(planned.plan));
   const { plan, fellBack } = await carryOut(system, planned.plan, steps);
   if (fellBack !== null) steps.decided?.(describeHandoff(plan));

@@ -1,7 +1,7 @@
 import { lstatSync, readdirSync, readlinkSync, realpathSync, statSync } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import path from "node:path";
-import { configPath, keysDirectory } from "../boot/config.ts";
+import { configPath, keysDirectory, policyPath } from "../boot/config.ts";
 import { CpioEncoder, cpioPadding, symlinkContent } from "../formats/cpio.ts";
 import type { KeyFile } from "../trust/policy.ts";
 import type { HostFiles } from "./host-files.ts";
@@ -40,6 +40,8 @@ export interface InitramfsInputs {
   readonly executable: string;
   /** Text of a valid configuration. */
   readonly config: string;
+  /** Text of a valid policy, if any. */
+  readonly policy: string | null;
   readonly keys: readonly KeyFile[];
   readonly modules: ModuleSelection | null;
   readonly includes: readonly ImageInclude[];
@@ -68,6 +70,7 @@ export function planInitramfs(inputs: InitramfsInputs): Initramfs {
   tree.device("/dev/console", 0o600, 5, 1);
   tree.device("/dev/null", 0o666, 1, 3);
   addText(tree, configPath, inputs.config, "configuration");
+  if (inputs.policy !== null) addText(tree, policyPath, inputs.policy, "configuration");
   for (const key of inputs.keys) {
     tree.file(`${keysDirectory}/${key.name}`, 0o644, { kind: "bytes", bytes: key.bytes }, "configuration");
   }
@@ -101,7 +104,7 @@ function addInclude(tree: ImageTree, include: ImageInclude): void {
     const stat = depth === 0 ? statSync(source) : lstatSync(source);
     // What decides about trust was checked; nothing gets past that check, nor through a link.
     if (isReserved(tree.realPath(destination))) {
-      throw new ImageError(`include "${source}": "${destination}" is set by --config and --keys only`);
+      throw new ImageError(`include "${source}": "${destination}" is set by --config, --policy and --keys only`);
     }
     if (stat.isFile()) {
       const permissions = (stat.mode & 0o111) === 0 ? 0o644 : 0o755;

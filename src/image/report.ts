@@ -59,7 +59,9 @@ export function makeReport(inputs: ReportInputs): ImageReport {
     libraries: { bytes: parts.library.bytes, files: libraries },
     modules: modules === null ? null : reportModules(modules, parts.module.bytes),
     trust,
-    keys: keys.map(({ name, key }) => ({ file: name, id: key.id })),
+    keys: keys.flatMap(({ name, anchors }) =>
+      anchors.length === 0 ? [{ file: name, id: "" }] : anchors.map(({ id }) => ({ file: name, id })),
+    ),
     included: { bytes: parts.include.bytes, files: parts.include.files },
   };
 }
@@ -89,7 +91,11 @@ export function reportTable(report: ImageReport): string {
     ["libraries", megabytes(libraries.bytes), count(libraries.files.length, "file")],
     moduleRow,
     ...(included.files > 0 ? [includeRow] : []),
-    ["trust", report.trust, keys.length === 0 ? "no keys" : keys.map((key) => `${key.file} ${key.id}`).join(", ")],
+    [
+      "trust",
+      report.trust,
+      keys.length === 0 ? "no keys" : keys.map((key) => `${key.file} ${key.id}`.trimEnd()).join(", "),
+    ],
     ["unpacked", megabytes(report.unpackedBytes), ""],
     ["image", megabytes(report.compressedBytes), `${report.compression}${level}, ${report.output}`],
   ];

@@ -41,6 +41,12 @@ const AT_EMPTY_PATH = 0x1000;
 // linux/fs.h: _IO(0x12, 93)
 const BLKROSET = 0x125d;
 
+// linux/fs.h: _IOR('f', 1, long), _IOW('f', 2, long). The number says long, the kernel reads and writes an int.
+const FS_IOC_GETFLAGS = 0x80086601;
+const FS_IOC_SETFLAGS = 0x40086602;
+const FS_IMMUTABLE_FL = 0x10;
+const inodeFlagBytes = 8;
+
 // linux/loop.h
 const LOOP_CONFIGURE = 0x4c0a;
 const LOOP_CTL_GET_FREE = 0x4c82;
@@ -134,6 +140,7 @@ function createSystem(libc: Libc): System {
     createMemoryFile: (name) => libc.call("memfd_create", [name, MFD_CLOEXEC | MFD_ALLOW_SEALING], [name]),
     sealMemoryFile: (fd) => void libc.call("fcntl", [fd, F_ADD_SEALS, ALL_SEALS], [fd, "F_ADD_SEALS"]),
     mapFile: (fd, length) => mapFile(libc, fd, length),
+    setImmutable: (fd, immutable) => setImmutable(libc, fd, immutable),
     mount: (request) => mount(libc, request),
     openFilesystem: (request) => openFilesystem(libc, request),
     forbidWrites: (fd) => forbidWrites(libc, fd),
@@ -164,6 +171,17 @@ function mapFile(libc: Libc, fd: number, length: number): MappedBytes {
     bytes: new Uint8Array(libc.koffi.view(address, length)),
     [Symbol.dispose]: () => void libc.call("munmap", [address, length], [length]),
   };
+}
+
+function setImmutable(libc: Libc, fd: number, immutable: boolean): boolean {
+  const flags = Buffer.alloc(inodeFlagBytes);
+  libc.call("ioctl", [fd, FS_IOC_GETFLAGS, flags], [fd, "FS_IOC_GETFLAGS"]);
+  const before = flags.readUInt32LE();
+  const was = (before & FS_IMMUTABLE_FL) !== 0;
+  if (was === immutable) return was;
+  flags.writeUInt32LE(immutable ? before | FS_IMMUTABLE_FL : before & ~FS_IMMUTABLE_FL);
+  libc.call("ioctl", [fd, FS_IOC_SETFLAGS, flags], [fd, "FS_IOC_SETFLAGS"]);
+  return was;
 }
 
 function mount(libc: Libc, request: MountRequest): void {

@@ -129,6 +129,12 @@ export interface System {
   /** Maps `length` bytes from the start of a file, read-only and private (mmap(2)). */
   mapFile(fd: number, length: number): MappedBytes;
 
+  /**
+   * Sets or clears the mark of an open file that forbids every change to it (ioctl_iflags(2), FS_IMMUTABLE_FL); efivarfs
+   * marks the variables that a machine may need to start. Returns whether it was marked before.
+   */
+  setImmutable(fd: number, immutable: boolean): boolean;
+
   mount(request: MountRequest): void;
   /**
    * Mounts a filesystem read-only, nosuid, nodev, noexec, attached nowhere (fsopen(2), fsmount(2)): a descriptor of its

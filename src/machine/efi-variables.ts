@@ -93,3 +93,43 @@ function secondsOf(timeout: LoaderTimeout | null, once: boolean): number | null 
   if (timeout.kind !== "seconds") return 0;
   return once && timeout.seconds === 0 ? null : timeout.seconds;
 }
+
+/** The vendor of `db` and `dbx` (UEFI 2.10, section 32.6.1), and of shim's variables. */
+const imageSecurityVendor = "d719b2cb-3d3a-4596-a3bc-dad00e67656f";
+const shimVendor = "605dab50-e046-4300-abb6-3dd810dd8b23";
+
+/** What the firmware's Secure Boot trusts and does not; null: there is none, or it was not asked for. */
+export interface FirmwareTrust {
+  /** EFI signature lists. */
+  readonly db: Uint8Array | null;
+  readonly dbx: Uint8Array | null;
+  /** SBAT levels as shim shows them, text. */
+  readonly sbat: string | null;
+  /** What could not be read, as sentences. */
+  readonly problems: readonly string[];
+}
+
+/** Reads the lists that are asked for. Never throws: what is broken costs itself and is told. */
+export function readFirmwareLists(
+  asked: { readonly db: boolean; readonly dbx: boolean },
+  directory: string = efiVariablesDirectory,
+): FirmwareTrust {
+  const remarks = new Remarks();
+  const data = (name: string, vendor: string, isAsked: boolean): Uint8Array | null =>
+    isAsked ? remarks.attempt(`EFI variable ${name}`, () => readData(directory, name, vendor)) : null;
+  const sbat = data("SbatLevelRT", shimVendor, asked.dbx);
+  return {
+    db: data("db", imageSecurityVendor, asked.db),
+    dbx: data("dbx", imageSecurityVendor, asked.dbx),
+    sbat: sbat === null ? null : new TextDecoder("latin1").decode(sbat).replace(/\0+$/, ""),
+    problems: remarks.sentences,
+  };
+}
+
+/** Null when there is no such variable, or an empty one. */
+function readData(directory: string, name: string, vendor: string): Uint8Array | null {
+  const bytes = readKernelBytes(`${directory}/${efiVariableFileName(name, vendor)}`, efiVariableBytesMax);
+  if (bytes === null || bytes.length === 0) return null;
+  const { data } = parseEfiVariable(bytes);
+  return data.length === 0 ? null : data;
+}

@@ -4,21 +4,18 @@ import type { FileSource } from "../discovery/source.ts";
 import { archiveAround } from "../formats/cpio.ts";
 import { messageOf } from "../formats/error-text.ts";
 import type { FileRange, MappedBytes, System } from "../linux/system.ts";
+import { contentOf, type FoundManifest, type FoundSignature, manifestsOf } from "./manifests.ts";
 import { MemoryFile } from "./memory-file.ts";
-import type { Policy } from "./policy.ts";
-import type { DigestName, SignedContent, UntrustedSignature } from "./schemes/scheme.ts";
-import { signatureSchemes } from "./schemes/schemes.ts";
+import { fallbackRule, type Policy, type Rule, ruleFor } from "./policy.ts";
+import type { Evidence } from "./policy-schema.ts";
+import type { Anchor, DigestName, EnclosedScheme, SignedContent } from "./schemes/scheme.ts";
+import { enclosedSchemes, readSignatureFile, signatureSuffixes } from "./schemes/schemes.ts";
 
 /** What a file is to an entry; `file` for one outside any entry. An environment block is read by a configuration but is not part of it. */
 export type ArtifactRole = "config" | "environment" | LoadedRole | "file";
 
 /** What an entry loads, each role in a memory file of its own. */
 export type LoadedRole = "linux" | "initrd" | "devicetree" | "module" | "addon" | "overlay";
-
-/** A signature that stands beside an artifact, or why it cannot be used. */
-export type FoundSignature =
-  | { readonly path: string; readonly scheme: string; readonly signature: UntrustedSignature }
-  | { readonly path: string; readonly scheme: string; readonly problem: string };
 
 export interface Artifact {
   readonly role: ArtifactRole;
@@ -32,7 +29,11 @@ export interface Artifact {
 /** Everything that an entry boots, each file read once; to be verified. Disposing frees the memory. */
 export interface Artifacts extends Disposable {
   readonly entry: BootEntry;
+  /** The rule that holds for the entry. */
+  readonly rule: Rule;
   readonly artifacts: readonly Artifact[];
+  /** The manifests of every volume that the entry takes something from. */
+  readonly manifests: readonly FoundManifest[];
   /** Sealed; null when the entry was not read to the end. */
   readonly kernel: MemoryFile | null;
   /** All initrds one after the other, each aligned to 4 bytes; null when there are none. */
@@ -55,8 +56,8 @@ export class ArtifactError extends Error {
   override readonly name = "ArtifactError";
 }
 
-/** A detached signature is text of a few lines. */
-const signatureBytesMax = 16_384;
+/** A detached signature is text of a few lines; one with certificates some thousand bytes. */
+const signatureBytesMax = 65_536;
 /** Bytes read at a time. Two such buffers exist, so that hashing one overlaps reading the next. */
 const chunkBytes = 1 << 20;
 /** Documentation/driver-api/early-userspace/buffer-format.rst: archives start at multiples of 4. */
@@ -84,6 +85,8 @@ export interface ReadArtifactsRequest {
   readonly limits: ArtifactLimits;
   /** Memory that may be used, bytes; null when it is not known. */
   readonly memoryBytes: number | null;
+  /** Digests that are wanted of every loaded file besides those that signatures ask for: a TPM's banks. */
+  readonly digests?: readonly DigestName[];
   /** Called as bytes arrive. */
   readonly progress?: (done: number, total: number) => void;
 }
@@ -94,31 +97,159 @@ export interface ReadArtifactsRequest {
  */
 export async function readArtifacts(request: ReadArtifactsRequest): Promise<Artifacts> {
   const { entry, policy, limits } = request;
+  const rule = ruleFor(policy, entry, findSource(request.sources, entry.source).volume);
+  const places = [entry.source, entry.linux, ...entry.initrd, ...entry.configs.map(({ ref }) => ref)];
+  const volumes = [...new Set(places.map((ref) => findSource(request.sources, ref)))];
+  const signatures = await SignatureReader.open(policy, rule, volumes, request.digests ?? []);
   const configs = await Promise.all([
-    ...entry.configs.map((config) => readConfig(request, "config", config)),
-    ...uniqueEnvironments(entry).map((config) => readConfig(request, "environment", config)),
+    ...entry.configs.map((config) => readConfig(request, signatures, "config", config)),
+    ...uniqueEnvironments(entry).map((config) => readConfig(request, signatures, "environment", config)),
   ]);
   const planned = await Promise.all([
-    planFile(request, "linux", entry.linux),
-    ...entry.initrd.map((ref) => planFile(request, "initrd", ref)),
-    ...(entry.devicetree === null ? [] : [planFile(request, "devicetree", entry.devicetree)]),
-    ...entry.modules.map(({ file }) => planFile(request, "module", file)),
-    ...entry.addons.map((ref) => planFile(request, "addon", ref)),
-    ...entry.overlays.map((ref) => planFile(request, "overlay", ref)),
+    planFile(request, signatures, "linux", entry.linux),
+    ...entry.initrd.map((ref) => planFile(request, signatures, "initrd", ref)),
+    ...(entry.devicetree === null ? [] : [planFile(request, signatures, "devicetree", entry.devicetree)]),
+    ...entry.modules.map(({ file }) => planFile(request, signatures, "module", file)),
+    ...entry.addons.map((ref) => planFile(request, signatures, "addon", ref)),
+    ...entry.overlays.map((ref) => planFile(request, signatures, "overlay", ref)),
   ]);
-  checkSizes(planned, limits, request.memoryBytes);
-  const hopeless =
-    policy.mode === "enforce" &&
-    [...configs.filter((config) => config.role === "config"), ...planned].some(
-      (file) => !hasUsableSignature(file.signatures, policy),
-    );
-  if (hopeless) return unread(entry, [...configs, ...planned.map((file) => ({ ...describe(file), content: null }))]);
-  return copyFiles(request, configs, planned);
+  checkSizes(entry, planned, limits, request.memoryBytes);
+  const known = { entry, rule, manifests: signatures.manifests };
+  if (signatures.isHopeless(configs, planned)) {
+    return unread(known, [...configs, ...planned.map((file) => ({ ...describe(file), content: null }))]);
+  }
+  return copyFiles(request, signatures, known, configs, planned);
 }
 
-function unread(entry: BootEntry, artifacts: readonly Artifact[]): Artifacts {
+type KnownOfEntry = Pick<Artifacts, "entry" | "rule" | "manifests">;
+
+/** Finds signatures: beside files, inside them, in manifests. */
+class SignatureReader {
+  readonly #policy: Policy;
+  readonly #rule: Rule;
+  readonly #anchors: readonly Anchor[];
+  readonly #enclosed: readonly EnclosedScheme[];
+  readonly #digests: readonly DigestName[];
+  readonly manifests: readonly FoundManifest[];
+
+  private constructor(
+    policy: Policy,
+    rule: Rule,
+    enclosed: readonly EnclosedScheme[],
+    manifests: readonly FoundManifest[],
+    digests: readonly DigestName[],
+  ) {
+    this.#policy = policy;
+    this.#rule = rule;
+    this.#anchors = policy.anchors.map(({ anchor }) => anchor);
+    this.#enclosed = enclosed;
+    this.manifests = manifests;
+    this.#digests = digests;
+  }
+
+  /**
+   * @param volumes where manifests are looked for
+   * @param digests wanted of every loaded file in any case
+   */
+  static async open(
+    policy: Policy,
+    rule: Rule,
+    volumes: readonly FileSource[],
+    digests: readonly DigestName[],
+  ): Promise<SignatureReader> {
+    const takes = (evidence: Evidence): boolean => rule.mode !== "off" && rule.evidence.includes(evidence);
+    const anchors = policy.anchors.map(({ anchor }) => anchor);
+    const [enclosed, manifests] = await Promise.all([
+      takes("enclosed") ? enclosedSchemes(anchors) : [],
+      takes("manifest") ? Promise.all(volumes.map(manifestsOf)) : [],
+    ]);
+    return new SignatureReader(policy, rule, enclosed, manifests.flat(), digests);
+  }
+
+  /** Signatures beside a file: under its name, else under the name that its links lead to. */
+  async beside(source: FileSource, path: string): Promise<FoundSignature[]> {
+    if (this.#rule.mode === "off" || !this.#rule.evidence.includes("detached")) return [];
+    const found: FoundSignature[] = [];
+    const names = [...new Set([path, (await source.realPath(path)) ?? path])];
+    for (const suffix of signatureSuffixes) {
+      for (const name of names) {
+        const where = `${name}${suffix}`;
+        if ((await source.stat(where)) === null) continue;
+        found.push(...(await readSignatures(source, where)));
+        break;
+      }
+    }
+    return found;
+  }
+
+  /** The signatures of an OS package stand in its descriptor. */
+  async ofPackage(source: FileSource, entry: BootEntry): Promise<FoundSignature[]> {
+    if (entry.format !== "ospkg" || this.#rule.mode === "off" || !this.#rule.evidence.includes("package")) return [];
+    const where = entry.source.path;
+    try {
+      const bytes = await source.readFile(where, signatureBytesMax);
+      const { readOsPackageSignatures } = await import("./schemes/os-package.ts");
+      return readOsPackageSignatures(bytes).map((signature) => ({ where, evidence: "package", signature }));
+    } catch (error) {
+      return [{ where, problem: messageOf(error) }];
+    }
+  }
+
+  inside(content: SignedContent): FoundSignature[] {
+    return this.#enclosed.flatMap((scheme): FoundSignature[] => {
+      const where = `inside it (${scheme.name})`;
+      try {
+        return scheme.readSignatures(content).map((signature) => ({ where, evidence: "enclosed" as const, signature }));
+      } catch (error) {
+        return [{ where, problem: messageOf(error) }];
+      }
+    });
+  }
+
+  /** Whether one of the signatures claims to be made by a trusted key. */
+  isUsable(found: FoundSignature): boolean {
+    return "signature" in found && found.signature.mayBeBy(this.#anchors);
+  }
+
+  /** Whether the entry is refused whatever its files hold: none of these signatures could vouch for what has to be. */
+  isHopeless(configs: readonly Artifact[], planned: readonly PlannedLoad[]): boolean {
+    const { mode, cover, optionsAllowed } = this.#rule;
+    const hasManifest = this.manifests.some(({ signatures }) => signatures.some((found) => this.isUsable(found)));
+    if (mode !== "enforce" || hasManifest || this.#enclosed.length > 0) return false;
+    const isUnsigned = ({ signatures }: { readonly signatures: readonly FoundSignature[] }): boolean =>
+      !signatures.some((found) => this.isUsable(found));
+    const needsConfigs = cover.includes("options") && optionsAllowed.length === 0;
+    return (
+      planned.some((file) => cover.includes(file.role) && isUnsigned(file)) ||
+      (needsConfigs && configs.some((config) => config.role === "config" && isUnsigned(config)))
+    );
+  }
+
+  /** Only what something asks for is computed. */
+  neededDigests(planned: PlannedFile): ReadonlySet<DigestName> {
+    const needed = new Set(this.#digests);
+    for (const found of planned.signatures) {
+      if ("signature" in found && this.isUsable(found)) for (const name of found.signature.digests) needed.add(name);
+    }
+    const isListed = this.manifests.some(({ signatures }) => signatures.some((found) => this.isUsable(found)));
+    if (isListed || this.#policy.document.revoked.length > 0) needed.add("sha256");
+    return needed;
+  }
+}
+
+/** The signatures of a signature file, or why they cannot be used. */
+async function readSignatures(source: FileSource, where: string): Promise<FoundSignature[]> {
+  try {
+    const signatures = await readSignatureFile(await source.readFile(where, signatureBytesMax));
+    return signatures.map((signature) => ({ where, evidence: "detached", signature }));
+  } catch (error) {
+    return [{ where, problem: messageOf(error) }];
+  }
+}
+
+function unread(known: KnownOfEntry, artifacts: readonly Artifact[]): Artifacts {
   const nothing = { kernel: null, initrd: null, devicetree: null, modules: [], addons: [], overlays: [] };
-  return { entry, artifacts, ...nothing, [Symbol.dispose]() {} };
+  return { ...known, artifacts, ...nothing, [Symbol.dispose]() {} };
 }
 
 function describe(file: PlannedFile): Omit<Artifact, "content"> {
@@ -133,34 +264,29 @@ function uniqueEnvironments(entry: BootEntry): ConfigText[] {
   return configs.filter((config, index) => configs.findIndex((other) => isSame(config, other)) === index);
 }
 
-/** Whether one of the signatures claims to be made by a trusted key. */
-function hasUsableSignature(signatures: readonly FoundSignature[], policy: Policy): boolean {
-  return signatures.some(
-    (found) =>
-      "signature" in found &&
-      policy.keys.some((key) => key.scheme === found.scheme && key.id === found.signature.keyId),
-  );
-}
-
 async function readConfig(
   request: ReadArtifactsRequest,
+  signatures: SignatureReader,
   role: "config" | "environment",
   config: ConfigText,
 ): Promise<Artifact> {
   const source = findSource(request.sources, config.ref);
+  const content = contentOf(() => config.bytes, config.bytes.length);
   return {
     role,
     ref: config.ref,
     size: config.bytes.length,
-    signatures: await readSignatures(source, config.ref.path, request.policy),
-    content: {
-      digest: (name) => createHash(name).update(config.bytes).digest(),
-      bytes: () => config.bytes,
-    },
+    signatures: [...(await signatures.beside(source, config.ref.path)), ...signatures.inside(content)],
+    content,
   };
 }
 
-async function planFile(request: ReadArtifactsRequest, role: LoadedRole, ref: InitrdRef): Promise<PlannedLoad> {
+async function planFile(
+  request: ReadArtifactsRequest,
+  signatures: SignatureReader,
+  role: LoadedRole,
+  ref: InitrdRef,
+): Promise<PlannedLoad> {
   const source = findSource(request.sources, ref);
   const stat = await source.stat(ref.path);
   if (stat === null) throw new ArtifactError(`${role} ${describeRef(ref)}: no such file`);
@@ -172,7 +298,10 @@ async function planFile(request: ReadArtifactsRequest, role: LoadedRole, ref: In
     archive: ref.archive ?? null,
     source,
     size: stat.size,
-    signatures: await readSignatures(source, ref.path, request.policy),
+    signatures: [
+      ...(await signatures.beside(source, ref.path)),
+      ...(role === "linux" ? await signatures.ofPackage(source, request.entry) : []),
+    ],
   };
 }
 
@@ -186,28 +315,6 @@ export function describeRef(ref: FileRef): string {
   return `${JSON.stringify(ref.path)} on ${ref.volume}`;
 }
 
-/** Signatures beside a file: under its name, else under the name that its links lead to. */
-async function readSignatures(source: FileSource, path: string, policy: Policy): Promise<FoundSignature[]> {
-  if (policy.mode === "off") return [];
-  const found: FoundSignature[] = [];
-  const names = [...new Set([path, (await source.realPath(path)) ?? path])];
-  for (const scheme of signatureSchemes) {
-    for (const name of names) {
-      const signaturePath = `${name}${scheme.signatureSuffix}`;
-      if ((await source.stat(signaturePath)) === null) continue;
-      const about = { path: signaturePath, scheme: scheme.name };
-      try {
-        const bytes = await source.readFile(signaturePath, signatureBytesMax);
-        found.push({ ...about, signature: scheme.readSignature(bytes) });
-      } catch (error) {
-        found.push({ ...about, problem: messageOf(error) });
-      }
-      break;
-    }
-  }
-  return found;
-}
-
 /** The setting that holds for all files of a role together. Add-ons bring initrds; a module is what an initrd is to Linux. */
 const limitNames = {
   linux: "kernelBytesMax",
@@ -218,14 +325,20 @@ const limitNames = {
   overlay: "devicetreeBytesMax",
 } as const satisfies Record<LoadedRole, keyof ArtifactLimits>;
 
-function checkSizes(files: readonly PlannedLoad[], limits: ArtifactLimits, memoryBytes: number | null): void {
+function checkSizes(
+  entry: BootEntry,
+  files: readonly PlannedLoad[],
+  limits: ArtifactLimits,
+  memoryBytes: number | null,
+): void {
   const totals = new Map<LoadedRole, number>();
   let total = 0;
   for (const { role, ref, size } of files) {
     const ofRole = (totals.get(role) ?? 0) + size;
     totals.set(role, ofRole);
     total += size;
-    const limit = limitNames[role];
+    // An OS package holds the initrd too.
+    const limit = entry.format === "ospkg" ? "initrdBytesMax" : limitNames[role];
     if (ofRole > limits[limit]) {
       throw new ArtifactError(
         `${role} ${describeRef(ref)}: ${ofRole} bytes, at most ${limits[limit]} are taken (limits.${limit})`,
@@ -243,6 +356,8 @@ function checkSizes(files: readonly PlannedLoad[], limits: ArtifactLimits, memor
 
 async function copyFiles(
   request: ReadArtifactsRequest,
+  signatures: SignatureReader,
+  known: KnownOfEntry,
   configs: readonly Artifact[],
   planned: readonly PlannedLoad[],
 ): Promise<Artifacts> {
@@ -259,7 +374,7 @@ async function copyFiles(
     const copies: Promise<Copied>[] = [];
     const into = (role: LoadedRole): Promise<Copied> => {
       const files = planned.filter((file) => file.role === role);
-      const copy = copyInto(request.system, keeper, role, files, request.policy, advance);
+      const copy = copyInto(request.system, keeper, role, files, signatures, advance);
       copies.push(copy);
       return copy;
     };
@@ -272,7 +387,7 @@ async function copyFiles(
     });
     const of = (role: LoadedRole): Copied => copied[loadedRoles.indexOf(role)] ?? nothingCopied;
     return {
-      entry: request.entry,
+      ...known,
       artifacts: [...configs, ...copied.flatMap(({ artifacts }) => artifacts)],
       kernel: of("linux").file,
       initrd: of("initrd").file,
@@ -306,7 +421,7 @@ async function copyInto(
   keeper: DisposableStack,
   name: string,
   files: readonly PlannedFile[],
-  policy: Policy,
+  signatures: SignatureReader,
   advance: (bytes: number) => void,
 ): Promise<Copied> {
   if (files.length === 0) return nothingCopied;
@@ -318,7 +433,7 @@ async function copyInto(
     const archive = file.archive === null ? null : wrapFile(file.archive, file.size);
     if (archive !== null) memory.append(archive.before);
     const offset = memory.size;
-    ranges.push({ file, offset, digests: await copyFile(file, memory, policy, advance) });
+    ranges.push({ file, offset, digests: await copyFile(file, memory, signatures.neededDigests(file), advance) });
     if (archive !== null) memory.append(archive.after);
   }
   memory.seal();
@@ -327,19 +442,11 @@ async function copyInto(
     mapped ??= keeper.use(system.mapFile(memory.fd, memory.size));
     return mapped.bytes;
   };
-  const artifacts = ranges.map(
-    ({ file, offset, digests }): Artifact => ({
-      ...describe(file),
-      content: {
-        digest: (digest) =>
-          digests.get(digest) ??
-          createHash(digest)
-            .update(all().subarray(offset, offset + file.size))
-            .digest(),
-        bytes: () => all().subarray(offset, offset + file.size),
-      },
-    }),
-  );
+  const artifacts = ranges.map(({ file, offset, digests }): Artifact => {
+    const content = contentOf(() => all().subarray(offset, offset + file.size), file.size, digests);
+    const found = describe(file);
+    return { ...found, signatures: [...found.signatures, ...signatures.inside(content)], content };
+  });
   const { fd } = memory;
   return {
     file: memory,
@@ -360,10 +467,10 @@ function wrapFile(member: ArchiveMember, sizeBytes: number): ReturnType<typeof a
 async function copyFile(
   planned: PlannedFile,
   memory: MemoryFile,
-  policy: Policy,
+  digests: ReadonlySet<DigestName>,
   advance: (bytes: number) => void,
 ): Promise<ReadonlyMap<DigestName, Uint8Array>> {
-  const hashes = neededDigests(planned, policy);
+  const hashes = new Map<DigestName, Hash>([...digests].map((name) => [name, createHash(name)]));
   await using file = await planned.source.open(planned.ref.path);
   const buffers = [new Uint8Array(chunkBytes), new Uint8Array(chunkBytes)] as const;
   const buffer = (index: number): Uint8Array => (index % 2 === 0 ? buffers[0] : buffers[1]);
@@ -388,19 +495,11 @@ async function copyFile(
   return new Map([...hashes].map(([name, hash]) => [name, hash.digest()]));
 }
 
-/** Only what a signature by a trusted key asks for is computed. */
-function neededDigests(planned: PlannedFile, policy: Policy): Map<DigestName, Hash> {
-  const names = planned.signatures.flatMap((found) =>
-    "signature" in found && found.signature.digest !== null && hasUsableSignature([found], policy)
-      ? [found.signature.digest]
-      : [],
-  );
-  return new Map([...new Set(names)].map((name) => [name, createHash(name)]));
-}
-
 /** One file by itself, with the memory it was read into. */
 export interface FileArtifact extends Disposable {
+  readonly rule: Rule;
   readonly artifact: Artifact;
+  readonly manifests: readonly FoundManifest[];
 }
 
 /** Reads a single file and its signatures, outside any entry. */
@@ -416,14 +515,16 @@ export async function readFileArtifact(
   if (stat?.type !== "file") throw new ArtifactError(`${describeRef(ref)}: a regular file expected`);
   if (stat.size > bytesMax)
     throw new ArtifactError(`${describeRef(ref)}: ${stat.size} bytes, at most ${bytesMax} are taken`);
-  const signatures = await readSignatures(source, path, policy);
+  const rule = fallbackRule(policy);
+  const reader = await SignatureReader.open(policy, rule, [source], []);
   const keeper = new DisposableStack();
   try {
+    const signatures = await reader.beside(source, path);
     const planned: PlannedFile = { role: "file", ref, archive: null, source, size: stat.size, signatures };
-    const copied = await copyInto(system, keeper, "file", [planned], policy, () => {});
+    const copied = await copyInto(system, keeper, "file", [planned], reader, () => {});
     const [artifact] = copied.artifacts;
     if (artifact === undefined) throw new ArtifactError(`${describeRef(ref)}: nothing was read`);
-    return { artifact, [Symbol.dispose]: () => keeper.dispose() };
+    return { rule, artifact, manifests: reader.manifests, [Symbol.dispose]: () => keeper.dispose() };
   } catch (error) {
     keeper.dispose();
     throw error;

@@ -1,15 +1,25 @@
 import type { BootEntry, FileRef } from "../discovery/entry.ts";
+import { splitCommandLine } from "../formats/cmdline.ts";
+import { messageOf } from "../formats/error-text.ts";
+import { quote } from "../formats/format-error.ts";
+import { type Glob, globMatches } from "../formats/glob.ts";
+import { type Manifest, type ManifestEntry, type ManifestFile, parseManifest } from "../formats/manifest.ts";
 import type { FileRange } from "../linux/system.ts";
 import { type Artifact, type ArtifactRole, type Artifacts, describeRef } from "./artifacts.ts";
+import { outsideValidity } from "./clock.ts";
+import { contentOf, type FoundManifest, type FoundSignature } from "./manifests.ts";
 import type { MemoryFile } from "./memory-file.ts";
-import type { Policy, TrustMode } from "./policy.ts";
+import { fallbackRule, type Policy, type Rule, type TrustMode } from "./policy.ts";
+import { type Coverable, coverable, type Purpose } from "./policy-schema.ts";
+import { judgeRollback, type KeptMinimum } from "./rollback.ts";
+import type { CheckContext, SignedContent, Signer } from "./schemes/scheme.ts";
 
-/** What is judged of an entry: each of its files, and its options, which its configuration files authenticate. */
+/** What is judged of an entry: each of its files, its options, and its version where the policy asks for one. */
 export interface ArtifactVerdict {
-  readonly role: ArtifactRole | "options";
+  readonly role: ArtifactRole | "options" | "version";
   readonly ref: FileRef;
   readonly trusted: boolean;
-  /** Label of the key; null when it is not trusted. */
+  /** Labels of the keys; null when it is not trusted, or nobody had to vouch for it. */
   readonly by: string | null;
   /** Why it is not trusted; null when it is. */
   readonly reason: string | null;
@@ -30,36 +40,47 @@ export interface VerifiedBoot {
   readonly modules: readonly FileRange[];
   readonly addons: readonly FileRange[];
   readonly overlays: readonly FileRange[];
+  /** Every file of the entry with its digests, for measuring. */
+  readonly artifacts: readonly Artifact[];
   readonly mode: TrustMode;
   /** Labels of the keys; empty when nothing was authenticated. */
   readonly by: readonly string[];
-  /** Under `audit`: what `enforce` would have refused. */
+  /** What the manifest that vouches for it says it is; null without one. */
+  readonly release: Release | null;
+  /** Under `audit`: what `enforce` would have refused. And what could not be held against the entry. */
   readonly concerns: readonly string[];
+}
+
+/** What a manifest says of what it lists. */
+export interface Release {
+  readonly product: string | null;
+  readonly version: number;
 }
 
 export type Verdict =
   | { readonly ok: true; readonly boot: VerifiedBoot; readonly artifacts: readonly ArtifactVerdict[] }
   | { readonly ok: false; readonly reason: string; readonly artifacts: readonly ArtifactVerdict[] };
 
+/** What the rollback store keeps of each product. */
+export type KeptMinimums = ReadonlyMap<string, KeptMinimum>;
+
 /** Refused files that a reason names: a hostile entry may have thousands, and reasons are kept and shown. */
 const concernsNamedMax = 8;
 
 /** Judges an entry's artifacts by the policy. Pure: it reads nothing but what it is given. */
-export function verify(artifacts: Artifacts, policy: Policy): Verdict {
-  const files = policy.mode === "off" ? [] : artifacts.artifacts.map((artifact) => judge(artifact, policy));
-  const judged =
-    policy.mode === "off"
-      ? []
-      : [judgeOptions(artifacts.entry, files), ...files.filter((f) => f.role !== "environment")];
-  const untrusted = judged.filter((verdict) => !verdict.trusted);
+export function verify(artifacts: Artifacts, policy: Policy, kept: KeptMinimums = new Map()): Verdict {
+  const { mode } = artifacts.rule;
+  const { verdicts, release, warning } =
+    mode === "off" ? { verdicts: [], release: null, warning: null } : new EntryJudge(artifacts, policy, kept).judge();
+  const untrusted = verdicts.filter((verdict) => !verdict.trusted);
   // What was not looked at says nothing of its own, unless there is nothing else to say.
   const decisive = untrusted.filter((verdict) => verdict.checked);
   const concerns = (decisive.length > 0 ? decisive : untrusted).map(describeVerdict);
-  if (policy.mode === "enforce" && concerns.length > 0) {
+  if (mode === "enforce" && concerns.length > 0) {
     const more = concerns.length > concernsNamedMax ? `; and ${concerns.length - concernsNamedMax} more` : "";
-    return { ok: false, reason: `${concerns.slice(0, concernsNamedMax).join("; ")}${more}`, artifacts: judged };
+    return { ok: false, reason: `${concerns.slice(0, concernsNamedMax).join("; ")}${more}`, artifacts: verdicts };
   }
-  if (artifacts.kernel === null) return { ok: false, reason: "the kernel was not read", artifacts: judged };
+  if (artifacts.kernel === null) return { ok: false, reason: "the kernel was not read", artifacts: verdicts };
   const boot = {
     entry: artifacts.entry,
     kernel: artifacts.kernel,
@@ -68,80 +89,436 @@ export function verify(artifacts: Artifacts, policy: Policy): Verdict {
     modules: artifacts.modules,
     addons: artifacts.addons,
     overlays: artifacts.overlays,
-    mode: policy.mode,
-    by: [...new Set(judged.flatMap((verdict) => (verdict.by === null ? [] : [verdict.by])))],
-    concerns,
+    artifacts: artifacts.artifacts,
+    mode,
+    by: [...new Set(verdicts.flatMap((verdict) => (verdict.by === null ? [] : [verdict.by])))],
+    release,
+    concerns: warning === null ? concerns : [...concerns, warning],
   };
   // The brand exists in the type only; this is the one place that gives it.
-  return { ok: true, boot: boot as typeof boot & Pick<VerifiedBoot, typeof verified>, artifacts: judged };
+  return { ok: true, boot: boot as typeof boot & Pick<VerifiedBoot, typeof verified>, artifacts: verdicts };
 }
 
 /** Judges a single file, outside any entry. */
-export function judge(artifact: Artifact, policy: Policy): ArtifactVerdict {
-  const { role, ref } = artifact;
-  const reasons: string[] = [];
-  let checked = true;
-  for (const found of artifact.signatures) {
-    if ("problem" in found) {
-      reasons.push(`${found.path}: ${found.problem}`);
-      continue;
-    }
-    const { signature } = found;
-    const key = policy.keys.find((k) => k.scheme === found.scheme && k.id === signature.keyId);
-    if (key === undefined) reasons.push(`${found.path}: made with key ${signature.keyId}, which is not trusted`);
-    else if (artifact.content === null) {
-      checked = false;
-      reasons.push(`${found.path}: not checked, another file of the entry is refused`);
-    } else {
-      const failure = signature.check(key, artifact.content);
-      if (failure === null) return { role, ref, trusted: true, by: key.label, reason: null, checked: true };
-      reasons.push(`${found.path}: ${failure}`);
-    }
-  }
-  return {
-    role,
-    ref,
-    trusted: false,
-    by: null,
-    reason: reasons.length > 0 ? reasons.join(", ") : "no signature",
-    checked,
-  };
+export function judgeFile(
+  file: { readonly rule: Rule; readonly artifact: Artifact; readonly manifests: readonly FoundManifest[] },
+  policy: Policy,
+): ArtifactVerdict {
+  const judge = new SignerJudge(policy, file.rule, new Map());
+  const manifests = file.manifests.map((found) => judge.attest(found));
+  return judge.verdictOf(file.artifact, judge.vouchersOf(file.artifact, manifests, []));
 }
 
-/**
- * Options are authentic when all that made them is, and nothing unsigned had a part in it: the configuration, or the
- * kernel's file and its add-ons where they stand in these.
- */
-function judgeOptions(entry: BootEntry, files: readonly ArtifactVerdict[]): ArtifactVerdict {
-  const ref = { volume: entry.source.volume, path: entry.source.path };
+/** Why a signed document is not to be believed for a purpose, by the rule that holds where no other does; null when it is. */
+export function judgeDocument(
+  document: Pick<FoundManifest, "payload" | "signatures">,
+  policy: Policy,
+  purpose: Purpose,
+): string | null {
+  const judge = new SignerJudge(policy, fallbackRule(policy), new Map());
+  const content = contentOf(() => document.payload, document.payload.length);
+  const { signers, reasons } = judge.signersOf(document.signatures, content, purpose);
+  const shortage = judge.shortage(signers);
+  if (shortage === null) return null;
+  return [...(shortage === "" ? [] : [shortage]), ...reasons].join(", ") || "no signature";
+}
+
+/** Who vouches for something, and why others do not. */
+interface Vouchers {
+  readonly signers: readonly Signer[];
+  readonly reasons: readonly string[];
+  readonly checked: boolean;
+}
+
+/** A manifest that somebody trusted has signed, or why it counts for nothing. */
+interface Attested {
+  readonly found: FoundManifest;
+  readonly manifest: Manifest | null;
+  readonly signers: readonly Signer[];
+  readonly reasons: readonly string[];
+}
+
+/** Judges signatures by the policy and one of its rules. */
+class SignerJudge {
+  readonly policy: Policy;
+  readonly rule: Rule;
+  readonly kept: KeptMinimums;
+  readonly #context: CheckContext;
+
+  constructor(policy: Policy, rule: Rule, kept: KeptMinimums) {
+    this.policy = policy;
+    this.rule = rule;
+    this.kept = kept;
+    const { clock, revocations } = policy;
+    this.#context = { anchors: policy.anchors.map(({ anchor }) => anchor), clock, revocations };
+  }
+
+  /** Who has signed some content, for a purpose. */
+  signersOf(signatures: readonly FoundSignature[], content: SignedContent | null, purpose: Purpose | "file"): Vouchers {
+    const signers: Signer[] = [];
+    const reasons: string[] = [];
+    let checked = true;
+    for (const found of signatures) {
+      const result = this.#judge(found, content, purpose);
+      if (typeof result !== "string") signers.push(result);
+      else {
+        reasons.push(`${found.where}: ${result}`);
+        checked &&= result !== unreadReason;
+      }
+    }
+    return { signers, reasons, checked };
+  }
+
+  /** The signer, or why the signature does not count. */
+  #judge(found: FoundSignature, content: SignedContent | null, purpose: Purpose | "file"): Signer | string {
+    if ("problem" in found) return found.problem;
+    const { signature, evidence } = found;
+    const { schemes } = this.rule;
+    const kind = signature.scheme;
+    if (!schemes.includes(kind)) return `signatures of the kind ${kind} do not count${this.#byRule()}`;
+    const isUnread = content === null && signature.mayBeBy(this.#context.anchors);
+    if (isUnread) return unreadReason;
+    // Of what was not read, only that nobody trusted signed it can be told.
+    const { signer, reason } = signature.check(content ?? nothing, this.#context);
+    if (signer === null) return reason;
+    if (content === null) return unreadReason;
+    return this.#refusalOf(signer, evidence === "package" ? "package" : purpose) ?? signer;
+  }
+
+  /** Why a good signature does not count; null when it does. */
+  #refusalOf(signer: Signer, purpose: Purpose | "file"): string | null {
+    const accepted = this.rule.signers;
+    const name = quote(signer.label);
+    const reasons: string[] = [];
+    for (const trusted of this.policy.anchors) {
+      if (trusted.anchor !== signer.anchor) continue;
+      const outside = outsideValidity(trusted, this.policy.clock);
+      if (trusted.revoked) reasons.push(`signed by ${name}, whose key the policy has revoked`);
+      else if (outside !== null) reasons.push(`signed by ${name}, whose key is ${outside} by the policy`);
+      else if (accepted.length > 0 && !accepted.includes(trusted.anchor.label)) {
+        reasons.push(`signed by ${name}, whose signatures do not count${this.#byRule()}`);
+      } else if (purpose === "file" || trusted.purposes.includes(purpose)) return null;
+      else reasons.push(`signed by ${name}, who may not sign a ${purpose}`);
+    }
+    return reasons[0] ?? `signed by ${name}, who is not trusted`;
+  }
+
+  #byRule(): string {
+    return this.rule.name === null ? "" : ` under the rule ${quote(this.rule.name)}`;
+  }
+
+  /** Whether the signers are enough; otherwise why not. */
+  shortage(signers: readonly Signer[]): string | null {
+    const count = countDistinct(signers);
+    if (count >= this.rule.threshold) return null;
+    return count === 0
+      ? ""
+      : `signed by ${labelsOf(signers)}: ${this.rule.threshold} different signers expected, not ${count}`;
+  }
+
+  /** Looks into a manifest when somebody who may has signed it, and no earlier. */
+  attest(found: FoundManifest): Attested {
+    const payload = contentOf(() => found.payload, found.payload.length);
+    const { signers, reasons } = this.signersOf(found.signatures, payload, "manifest");
+    const where = describeRef(found.ref);
+    const nobody = (more: readonly string[]): Attested => ({ found, manifest: null, signers: [], reasons: more });
+    if (signers.length === 0) return nobody(reasons.length > 0 ? reasons : [`${found.ref.path}: no signature`]);
+    try {
+      const manifest = parseManifest(found.payload);
+      const outside = outsideValidity(manifest, this.policy.clock);
+      if (outside !== null) return nobody([`manifest ${where}: ${outside}`]);
+      const { reason } = judgeRollback(this.policy.document.rollback, manifest, this.#keptOf(manifest.product));
+      if (reason !== null) return nobody([`manifest ${where}: ${reason}`]);
+      return { found, manifest, signers, reasons };
+    } catch (error) {
+      return nobody([`manifest ${where}: ${messageOf(error)}`]);
+    }
+  }
+
+  #keptOf(product: string | null): KeptMinimum | null {
+    return product === null ? null : (this.kept.get(product) ?? null);
+  }
+
+  /** What the version of an entry without a manifest, or with one, means to the policy. */
+  rollback(manifest: Manifest | null): { readonly reason: string | null; readonly warning: string | null } {
+    const { product = null, version = null } = manifest ?? {};
+    return judgeRollback(this.policy.document.rollback, { product, version }, this.#keptOf(product));
+  }
+
+  /** Who vouches for an artifact: by its own signatures, by a manifest's list of files, or with the entry as a whole. */
+  vouchersOf(artifact: Artifact, manifests: readonly Attested[], ofEntry: readonly Signer[]): Vouchers {
+    const purpose = artifact.role === "environment" ? "config" : artifact.role;
+    const own = this.signersOf(artifact.signatures, artifact.content, purpose);
+    const listing = manifests.filter(({ manifest }) => manifest !== null && lists(manifest, artifact));
+    const silent = manifests.filter(({ manifest }) => manifest === null);
+    return {
+      signers: [...own.signers, ...ofEntry, ...listing.flatMap(({ signers }) => signers)],
+      reasons: [...own.reasons, ...silent.flatMap(({ reasons }) => reasons)],
+      checked: own.checked,
+    };
+  }
+
+  verdictOf(artifact: Artifact, { signers, reasons, checked }: Vouchers): ArtifactVerdict {
+    const { role, ref } = artifact;
+    const shortage = this.shortage(signers);
+    const revoked = shortage === null && this.#isRevoked(artifact);
+    if (shortage === null && !revoked) {
+      return { role, ref, trusted: true, by: labelsOf(signers), reason: null, checked: true };
+    }
+    const why = [...(shortage === null || shortage === "" ? [] : [shortage]), ...reasons];
+    const reason = revoked ? "the policy has revoked its SHA-256" : why.length > 0 ? why.join(", ") : "no signature";
+    return { role, ref, trusted: false, by: null, reason, checked };
+  }
+
+  #isRevoked({ content }: Artifact): boolean {
+    const { revoked } = this.policy.document;
+    return revoked.length > 0 && content !== null && revoked.includes(sha256(content));
+  }
+}
+
+const unreadReason = "not checked, another file of the entry is refused";
+const nothing = contentOf(() => new Uint8Array(), 0);
+
+/** Judges an entry as a whole. */
+class EntryJudge {
+  readonly #artifacts: Artifacts;
+  readonly #judge: SignerJudge;
+
+  constructor(artifacts: Artifacts, policy: Policy, kept: KeptMinimums) {
+    this.#artifacts = artifacts;
+    this.#judge = new SignerJudge(policy, artifacts.rule, kept);
+  }
+
+  judge(): {
+    readonly verdicts: readonly ArtifactVerdict[];
+    readonly release: Release | null;
+    readonly warning: string | null;
+  } {
+    const { artifacts, entry, manifests, rule } = this.#artifacts;
+    const judge = this.#judge;
+    const attested = manifests.map((found) => judge.attest(found));
+    const matches = attested.map((each) => ({ each, mismatch: this.#mismatch(each) }));
+    const matching = matches.filter(({ mismatch }) => mismatch === null).map(({ each }) => each);
+    const silent = matches.flatMap(({ each, mismatch }) => (mismatch === null ? [] : [{ each, mismatch }]));
+    const ofEntry = matching.flatMap(({ signers }) => signers);
+    // What a manifest says that nobody signed, or that is too old, is told with each file; so is one that lists other files.
+    const told = silent.filter(({ mismatch }) => mismatch !== "").map(({ mismatch }) => mismatch);
+    const files = artifacts.map((artifact) => {
+      const whole = isCoverable(artifact.role) ? ofEntry : [];
+      const vouchers = judge.vouchersOf(artifact, attested, whole);
+      const reasons = isCoverable(artifact.role) ? [...vouchers.reasons, ...told] : vouchers.reasons;
+      return judge.verdictOf(artifact, { ...vouchers, reasons });
+    });
+    const options = this.#judgeOptions(files, ofEntry, told);
+    const needsConfigs = options.role === "options" && judge.shortage(ofEntry) !== null;
+    const covers = (role: ArtifactVerdict["role"]): boolean => isCoverable(role) && rule.cover.includes(role);
+    const verdicts = [
+      ...(rule.cover.includes("options") ? [options] : []),
+      ...files.filter(
+        ({ role, trusted }) =>
+          covers(role) ||
+          (role === "config" && needsConfigs && rule.cover.includes("options") && (trusted || !options.trusted)),
+      ),
+    ];
+    const [first] = matching;
+    const release = first?.manifest ?? null;
+    const { reason, warning } = judge.rollback(release);
+    // A manifest that counts was judged already; without one, the policy may want one.
+    const tooOld = attested.find(({ manifest, reasons }) => manifest === null && reasons.length > 0);
+    if (reason !== null) {
+      const ref = tooOld?.found.ref ?? { volume: entry.source.volume, path: entry.source.path };
+      verdicts.push({ role: "version", ref, trusted: false, by: null, reason, checked: true });
+    }
+    return {
+      verdicts,
+      release: release === null ? null : { product: release.product, version: release.version },
+      warning,
+    };
+  }
+
+  /** Why a manifest does not vouch for the entry as a whole; empty when that is told otherwise, null when it does. */
+  #mismatch({ found, manifest }: Attested): string | null {
+    if (manifest === null) return "";
+    const { artifacts, entry, rule } = this.#artifacts;
+    const linux = artifacts.find(({ role }) => role === "linux");
+    const where = `manifest ${describeRef(found.ref)}`;
+    if (linux === undefined || linux.content === null) return "";
+    const digest = sha256(linux.content);
+    const candidates = manifest.entries.filter((listed) => listed.linux.sha256 === digest);
+    const [closest] = candidates;
+    if (closest === undefined) return `${where}: it lists no entry with this kernel`;
+    if (candidates.some((listed) => differenceOf(listed, entry, artifacts, rule) === null)) return null;
+    return `${where}: ${differenceOf(closest, entry, artifacts, rule)}`;
+  }
+
+  /**
+   * Options are authentic when a manifest lists them with the entry, or when all that made them is and nothing unsigned had
+   * a part in it: the configuration, or the kernel's file and its add-ons where they stand in these.
+   */
+  #judgeOptions(
+    files: readonly ArtifactVerdict[],
+    ofEntry: readonly Signer[],
+    told: readonly string[],
+  ): ArtifactVerdict {
+    const { entry, rule } = this.#artifacts;
+    const ref = { volume: entry.source.volume, path: entry.source.path };
+    const verdict = (reason: string | null, by: string | null): ArtifactVerdict => ({
+      role: "options",
+      ref,
+      trusted: reason === null,
+      by,
+      reason,
+      checked: true,
+    });
+    if (this.#judge.shortage(ofEntry) === null) return verdict(null, labelsOf(ofEntry));
+    const reason = whyUnsigned(entry, files);
+    if (reason === null) return verdict(null, makersOf(entry, files)[0]?.by ?? null);
+    const strange = wordsOf(entry.options).find((word) => !isAllowed(word, rule.optionsAllowed));
+    // Patterns say which words need no signature; a multiboot module's string is never looked at word by word.
+    if (rule.optionsAllowed.length > 0 && strange === undefined && entry.modules.length === 0)
+      return verdict(null, null);
+    const because =
+      rule.optionsAllowed.length === 0 || strange === undefined
+        ? ""
+        : `, and ${quote(strange)} does not fit "optionsAllowed"`;
+    return verdict([`${reason}${because}`, ...told].join(", "), null);
+  }
+}
+
+/** What authenticates the options that no manifest lists. */
+function makersOf(entry: BootEntry, files: readonly ArtifactVerdict[]): readonly ArtifactVerdict[] {
   const makers: readonly ArtifactVerdict["role"][] = entry.embedded ? ["config", "linux", "addon"] : ["config"];
-  const configs = files.filter((file) => makers.includes(file.role));
-  const refused = configs.find((file) => !file.trusted);
+  return files.filter((file) => makers.includes(file.role));
+}
+
+/** Why nothing authenticates the options; null when something does. */
+function whyUnsigned(entry: BootEntry, files: readonly ArtifactVerdict[]): string | null {
+  const makers = makersOf(entry, files);
+  const refused = makers.find((file) => !file.trusted);
   const isTrustedEnvironment = ({ volume, path }: FileRef): boolean => {
     const same = files.filter((f) => f.role === "environment" && f.ref.volume === volume && f.ref.path === path);
     // A file that was read with two contents is trusted when both are.
     return same.length > 0 && same.every((f) => f.trusted);
   };
   const unsigned = entry.unsignedInputs.find((input) => !isTrustedEnvironment(input.config.ref));
-  const reason =
-    refused !== undefined
-      ? `they come from ${describeRef(refused.ref)}, which is not authenticated`
-      : unsigned !== undefined
-        ? `${unsigned.what} comes from ${describeRef(unsigned.config.ref)}, which is not signed`
-        : configs.length === 0
-          ? "no configuration file authenticates them"
-          : null;
-  return {
-    role: "options",
-    ref,
-    trusted: reason === null,
-    by: reason === null ? (configs[0]?.by ?? null) : null,
-    reason,
-    checked: true,
-  };
+  if (refused !== undefined) return `they come from ${describeRef(refused.ref)}, which is not authenticated`;
+  if (unsigned !== undefined) {
+    return `${unsigned.what} comes from ${describeRef(unsigned.config.ref)}, which is not signed`;
+  }
+  return makers.length === 0 ? "no configuration file authenticates them" : null;
+}
+
+/** The first thing in which an entry is not what a manifest lists; null when it is that. */
+function differenceOf(
+  listed: ManifestEntry,
+  entry: BootEntry,
+  artifacts: readonly Artifact[],
+  rule: Rule,
+): string | null {
+  const covers = (role: Coverable): boolean => rule.cover.includes(role);
+  if (listed.part !== entry.part) return `it lists ${partText(listed.part)} of the kernel, not ${partText(entry.part)}`;
+  const lists: readonly (readonly [Coverable, readonly ManifestFile[]])[] = [
+    ["initrd", listed.initrd],
+    ["devicetree", listed.devicetree === null ? [] : [listed.devicetree]],
+    ["module", listed.modules],
+    ["addon", listed.addons],
+    ["overlay", listed.overlays],
+  ];
+  for (const [role, expected] of lists) {
+    if (!covers(role)) continue;
+    const found = artifacts.filter((artifact) => artifact.role === role);
+    if (found.length !== expected.length) {
+      return `it lists this kernel with ${countText(expected.length, role)}, not ${found.length}`;
+    }
+    const other = found.find(({ content }, index) => content === null || sha256(content) !== expected[index]?.sha256);
+    if (other !== undefined) return `it lists this kernel with another ${role} than ${describeRef(other.ref)}`;
+  }
+  const renamed = entry.initrd.find((ref, index) => !isSameArchive(ref.archive, listed.initrd[index]?.archive ?? null));
+  if (covers("initrd") && renamed !== undefined) {
+    return `it lists the initrd ${describeRef(renamed)} with another name or place in its archive`;
+  }
+  if (!covers("options")) return null;
+  const module = entry.modules.find(({ options }, index) => options !== listed.modules[index]?.options);
+  if (module !== undefined) return `it lists the module ${describeRef(module.file)} with other options`;
+  return optionsDifference(listed.options, entry.options, rule.optionsAllowed);
+}
+
+function partText(part: string | null): string {
+  return part === null ? "the default part" : `part ${quote(part)}`;
+}
+
+function countText(count: number, role: Coverable): string {
+  return `${count === 0 ? "no" : count} ${role}${count === 1 ? "" : "s"}`;
+}
+
+function isSameArchive(a: BootEntry["initrd"][number]["archive"] | null, b: typeof a): boolean {
+  if (a === undefined || a === null || b === undefined || b === null) return (a ?? null) === (b ?? null);
+  return (
+    a.path === b.path && a.mode === b.mode && a.directories === b.directories && a.directoryMode === b.directoryMode
+  );
+}
+
+/** The signed words have to be there in their order; what else is there has to fit a pattern. */
+function optionsDifference(signed: string, options: string, allowed: readonly Glob[]): string | null {
+  if (signed === options) return null;
+  const other = `it lists this kernel with other options: ${quote(signed)}`;
+  if (allowed.length === 0) return other;
+  const expected = wordsOf(signed);
+  let at = 0;
+  for (const word of wordsOf(options)) {
+    if (word === expected[at]) at++;
+    else if (!isAllowed(word, allowed)) return `${other}, and ${quote(word)} does not fit "optionsAllowed"`;
+  }
+  const missing = expected[at];
+  return missing === undefined ? null : `${other}, of which ${quote(missing)} is missing`;
+}
+
+/** Words as the kernel divides them; a line that it cannot divide is one word, which fits no pattern for words. */
+function wordsOf(options: string): string[] {
+  try {
+    return splitCommandLine(options);
+  } catch {
+    return [options];
+  }
+}
+
+function isAllowed(word: string, allowed: readonly Glob[]): boolean {
+  // Behind "--" words are for init, which takes what the kernel would not.
+  return word !== "--" && allowed.some((pattern) => globMatches(pattern, word));
+}
+
+function lists(manifest: Manifest, { role, content }: Artifact): boolean {
+  if (content === null) return false;
+  const candidates = manifest.files.filter((file) => file.role === role);
+  if (candidates.length === 0) return false;
+  const digest = sha256(content);
+  return candidates.some((file) => file.sha256 === digest);
+}
+
+function isCoverable(role: ArtifactVerdict["role"]): role is Coverable {
+  return coverable.some((known) => known === role);
+}
+
+function sha256(content: SignedContent): string {
+  return Buffer.from(content.digest("sha256")).toString("hex");
+}
+
+/** Signers that share an identity are one. */
+function countDistinct(signers: readonly Signer[]): number {
+  const seen = new Set<string>();
+  let count = 0;
+  for (const { identities } of signers) {
+    if (!identities.some((identity) => seen.has(identity))) count++;
+    for (const identity of identities) seen.add(identity);
+  }
+  return count;
+}
+
+function labelsOf(signers: readonly Signer[]): string {
+  return [...new Set(signers.map(({ label }) => label))].join(" and ");
 }
 
 export function describeVerdict({ role, ref, reason }: ArtifactVerdict): string {
-  const subject = role === "options" ? role : `${role} ${describeRef(ref)}`;
+  const subject = role === "options" || role === "version" ? role : `${role} ${describeRef(ref)}`;
   return `${subject} refused: ${reason ?? ""}`;
 }

@@ -112,7 +112,7 @@ export class KexecBench implements Disposable {
     this.requests.push(request);
     const choice = chooseCall(request, state);
     refuseUnloadable(request, choice.call, facts);
-    const common = { choice, request, state, remarks: request.kernel.remarks };
+    const common = { choice, request, record: null, recordWay: null, state, remarks: request.kernel.remarks };
     if (choice.call === "file") return { ...common, call: "file" };
     const { classic, kernel, commandLine } = request;
     const bounds = { start: classic.memoryMin ?? 0, end: (classic.memoryMax ?? 2 ** 52 - 1) + 1 };

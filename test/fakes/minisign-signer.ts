@@ -16,11 +16,11 @@ export function readSigner(path: URL): Signer {
   return signer(bytes.subarray(54, 62), bytes.subarray(62, 94), bytes.subarray(94, 126));
 }
 
-/** A key that nobody has seen before. */
-export function newSigner(): Signer {
+/** A key that nobody has seen before, under an identifier of 8 characters. */
+export function newSigner(id = "\x01\x02\x03\x04\x05\x06\x07\x08"): Signer {
   const jwk = generateKeyPairSync("ed25519").privateKey.export({ format: "jwk" });
   const [seed, raw] = [jwk.d, jwk.x].map((part) => Buffer.from(part ?? "", "base64url"));
-  return signer(Buffer.from("\x01\x02\x03\x04\x05\x06\x07\x08"), seed ?? Buffer.alloc(0), raw ?? Buffer.alloc(0));
+  return signer(Buffer.from(id), seed ?? Buffer.alloc(0), raw ?? Buffer.alloc(0));
 }
 
 function signer(id: Buffer, seed: Buffer, raw: Buffer): Signer {

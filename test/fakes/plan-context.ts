@@ -55,6 +55,7 @@ export function planContext(own: Partial<PlanContext> = {}): PlanContext {
     devicetree: null,
     console: { vga: false, serial: null, resetVga: false },
     randomSeed: Uint8Array.from({ length: 32 }, (_, index) => index + 1),
+    setupData: [],
     noEfi: false,
     reuseVideoType: false,
     preserveContext: false,

@@ -21,6 +21,7 @@ export function fakeSystem(own: Partial<System> = {}): FakeSystem {
     sealMemoryFile: (fd) => native.sealMemoryFile(fd),
     mapFile: (fd, length) => native.mapFile(fd, length),
     openBeneath: (rootFd, path) => native.openBeneath(rootFd, path),
+    setImmutable: () => refuse("setImmutable"),
     mount: () => refuse("mount"),
     openFilesystem: async () => refuse("openFilesystem"),
     forbidWrites: () => refuse("forbidWrites"),

@@ -23,6 +23,7 @@ import { parameters } from "../../src/formats/cmdline.ts";
 import { grubCommands } from "../../src/formats/grub/commands.ts";
 import { defaultGrubLimits } from "../../src/formats/grub/limits.ts";
 import { rank } from "../../src/handoff/rank.ts";
+import { policySchema } from "../../src/trust/policy-schema.ts";
 import { filesystems } from "../../src/machine/filesystems.ts";
 import { capture } from "../fakes/capture.ts";
 import { KexecBench, kernelBytes } from "../fakes/kexec-side.ts";
@@ -64,22 +65,24 @@ function agree(file: string, actual: string, expected: string): void {
 }
 
 describe("generated parts", () => {
-  it("docs/configuration.md has the table of all settings", () => {
-    const file = "docs/configuration.md";
+  const documents = [
+    { file: "docs/configuration.md", document: "docs/config.schema.json", schema: configSchema },
+    { file: "docs/policy.md", document: "docs/policy.schema.json", schema: policySchema },
+  ];
+
+  it.each(documents)("$file has the table of all settings", ({ file, schema }) => {
     const text = read(file);
     const place = /(?<=<!-- settings: begin -->\n).*?(?=<!-- settings: end -->)/s;
     expect(text).toMatch(place);
     agree(
       file,
       text,
-      text.replace(place, () => `\n${settingsTable(configSchema)}\n`),
+      text.replace(place, () => `\n${settingsTable(schema)}\n`),
     );
   });
 
-  it("docs/config.schema.json is the schema of the configuration", () => {
-    const file = "docs/config.schema.json";
-    agree(file, read(file), schemaDocument(configSchema));
-  });
+  it.each(documents)("$document is the schema of its file", ({ document, schema }) =>
+    agree(document, read(document), schemaDocument(schema)));
 });
 
 // ---- Markdown -------------------------------------------------------------------------------------------------------

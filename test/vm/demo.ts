@@ -1,12 +1,12 @@
 /** `build.mjs demo`: boots a signed disk in a virtual machine, shows the console and checks what it says. */
-import { mkdir, writeFile } from "node:fs/promises";
+import { mkdir, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { buildDirectory, cached, contentKey } from "./cache.ts";
 import { cloneRoot } from "./command.ts";
 import { type DiskFiles, makeDisk } from "./disk.ts";
-import { slipwayImage } from "./image.ts";
+import { slipwayExecutable, slipwayImage } from "./image.ts";
 import { distributionKernel, type Kernel } from "./kernels.ts";
-import { type SigningKeys, signedFiles, throwawayKeys } from "./sign.ts";
+import { type SigningKeys, throwawayKeys, withManifest } from "./sign.ts";
 import { targetInitrd } from "./target.ts";
 import { startVm, type Vm } from "./vm.ts";
 
@@ -21,7 +21,7 @@ const marks: readonly { readonly shows: RegExp; readonly means: string }[] = [
   { shows: /slipway: devices.*\n/, means: "the disk was found" },
   { shows: /slipway: entries .*\n/, means: "its boot entries were read" },
   { shows: /slipway: chosen .*\n/, means: "one was chosen" },
-  { shows: /slipway: verified .*\n/, means: "entry, kernel and initrd carry good signatures" },
+  { shows: /slipway: verified .*\n/, means: "a signed manifest lists its kernel, initrd and options" },
   { shows: /slipway: loaded.*\n/, means: "its kernel is loaded" },
   { shows: /slipway: jump.*\n/, means: "the firmware kernel hands over" },
   { shows: RegExp(`TARGET-BANNER:${banner}:END`), means: "the target system runs" },
@@ -42,9 +42,11 @@ async function makeDemoDisk(kernel: Kernel, keys: SigningKeys): Promise<string> 
     "/demo/vmlinuz": { copyOf: kernel.vmlinuz },
     "/demo/initrd": initrd,
   };
-  const key = contentKey(keys.publicKey, entry.join("\n"), kernel.vmlinuz, initrd);
+  // What `slipway sign` writes may change with the program.
+  const executable = await readFile(`${slipwayExecutable}.sha256`, "utf8");
+  const key = contentKey(executable, keys.publicKey, entry.join("\n"), kernel.vmlinuz, initrd);
   const directory = await cached(demoDirectory, `disk-${key}`, async (target) => {
-    const signed = await signedFiles(keys, files);
+    const signed = await withManifest([keys], files, { product: "demo" });
     await makeDisk(path.join(target, "disk.img"), [{ type: "esp", filesystem: "vfat", label: "DEMO", files: signed }]);
   });
   return path.join(directory, "disk.img");

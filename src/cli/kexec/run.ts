@@ -1,6 +1,6 @@
 import { existsSync, readFileSync } from "node:fs";
+import { version } from "../../boot/version.ts";
 import { hasParameter } from "../../formats/cmdline.ts";
-import { version } from "../version.ts";
 import { exitFailed } from "./exit-codes.ts";
 import { readRequest, type Settings } from "./settings.ts";
 import type { KexecSide } from "./side.ts";

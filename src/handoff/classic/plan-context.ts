@@ -1,5 +1,6 @@
 import { FormatError } from "../../formats/format-error.ts";
 import type { ReadRange } from "../../formats/ranges.ts";
+import type { SetupDataItem } from "../../formats/setup-data.ts";
 import type { FileRange } from "../../linux/system.ts";
 import type { CrashFacts, Platform } from "../../machine/platform.ts";
 import { type PlacementBounds, PlanError, type PurgatoryConsole } from "./plan.ts";
@@ -16,6 +17,8 @@ export interface PlanContext {
   readonly console: PurgatoryConsole;
   /** 32 bytes that nobody knows, for the target's random number generator. */
   readonly randomSeed: Uint8Array;
+  /** Further records of setup data for a Linux kernel, to keep and to show. */
+  readonly setupData: readonly SetupDataItem[];
   /** Nothing is said of EFI runtime services (`--noefi`). */
   readonly noEfi: boolean;
   readonly reuseVideoType: boolean;

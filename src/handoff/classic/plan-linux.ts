@@ -173,13 +173,14 @@ function addSetupData(
 }
 
 function setupDataItems(context: PlanContext, efi: EfiFacts | null, memory: readonly MemoryRange[]): SetupDataItem[] {
-  const { devicetree, randomSeed } = context;
+  const { devicetree, randomSeed, setupData } = context;
   const item = (type: number, data: Uint8Array | null): SetupDataItem[] => (data === null ? [] : [{ type, data }]);
   return [
     ...item(setupDataType.e820Extension, extendedE820(memory)),
     ...item(setupDataType.efi, efi === null ? null : setupEfi(efi)),
     ...item(setupDataType.rngSeed, randomSeed),
     ...item(setupDataType.deviceTree, devicetree),
+    ...setupData,
   ];
 }
 

@@ -37,7 +37,7 @@ describe("parseConfig", () => {
   it("unknown field", () =>
     refuses(
       '{"trsut":"off"}',
-      '/etc/slipway/config.json: unknown field "trsut", one of trust, entry, commandLineOverrides, discovery, handoff, rescue, limits expected',
+      '/etc/slipway/config.json: unknown field "trsut", one of trust, policy, entry, commandLineOverrides, discovery, handoff, rescue, limits expected',
     ));
   it("unknown mode of trust", () =>
     refuses(

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { type Config, defaultConfig } from "../../../src/boot/config.ts";
 import { DeviceEvents } from "../../../src/boot/device-events.ts";
+import { BootMeasurer } from "../../../src/boot/measured-boot.ts";
 import { BootSession } from "../../../src/boot/session.ts";
 import { MachineSources } from "../../../src/discovery/machine-sources.ts";
 import type { FileSource } from "../../../src/discovery/source.ts";
@@ -9,7 +10,7 @@ import { noEfiChoices } from "../../../src/machine/efi-variables.ts";
 import { unknownMachineDescription } from "../../../src/machine/machine-description.ts";
 import { ModuleLoader } from "../../../src/machine/modules.ts";
 import type { DeviceProblem } from "../../../src/machine/volumes.ts";
-import type { TrustMode } from "../../../src/trust/policy.ts";
+import { plainPolicy, type TrustMode } from "../../../src/trust/policy.ts";
 import { bzImageFile } from "../../fakes/bzimage-head.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
@@ -107,13 +108,14 @@ async function bench(options: BenchOptions): Promise<Bench> {
   const socket = fakeUeventSocket();
   const events = new DeviceEvents(socket, await ModuleLoader.open(system, "/nowhere", 1));
   void events.listen();
-  const policy = { mode: options.trust ?? "off", keys: [] };
+  const policy = plainPolicy(options.trust ?? "off", []);
   const quickenDigest = async (): Promise<void> => {};
   // A locked-down kernel takes the file call only.
   const handoff = (): LoadOptions => ({
     bootImage: true,
     digest: "auto",
     kernelBytesMax: 1 << 20,
+    initrdBytesMax: 1 << 20,
     state: kexecState({ lockdown: "integrity" }),
     machine: machineFacts(),
   });
@@ -121,6 +123,7 @@ async function bench(options: BenchOptions): Promise<Bench> {
     system,
     config,
     policy,
+    measurer: new BootMeasurer("off", () => {}),
     report,
     architecture: "x86_64",
     handoff,

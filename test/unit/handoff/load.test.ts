@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, it } from "vitest";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
 import { targetCommandLine } from "../../../src/handoff/command-line.ts";
@@ -9,6 +10,7 @@ import type { KexecFileRequest } from "../../../src/linux/system.ts";
 import type { KexecState } from "../../../src/machine/kexec-state.ts";
 import type { MachineFacts } from "../../../src/machine/machine-facts.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
+import { plainPolicy } from "../../../src/trust/policy.ts";
 import { verify } from "../../../src/trust/verify.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 import { bzImageFile } from "../../fakes/bzimage-head.ts";
@@ -33,6 +35,7 @@ function options(own: Case = {}): LoadOptions {
     bootImage: own.bootImage ?? true,
     digest: "auto",
     kernelBytesMax: 1 << 20,
+    initrdBytesMax: 1 << 20,
     state: kexecState({ lockdown: "integrity", ...own.state }),
     machine: machineFacts(own.machine),
   };
@@ -47,11 +50,11 @@ async function loads({ kernel = bzImageFile(), entry = {}, ...own }: Case = {}):
     system,
     sources: [memorySource("vda1", { "/vmlinuz": kernel, "/initrd": "initrd", "/dtb": "tree" })],
     entry: bootEntry(entry),
-    policy: { mode: "off", keys: [] },
+    policy: plainPolicy("off", []),
     limits,
     memoryBytes: null,
   });
-  const verdict = verify(artifacts, { mode: "off", keys: [] });
+  const verdict = verify(artifacts, plainPolicy("off", []));
   if (!verdict.ok) throw new Error(verdict.reason);
   await load(system, verdict.boot, options(own));
   return system.log.filter((line) => line.startsWith("kexec"));
@@ -68,6 +71,20 @@ describe("targetCommandLine", () => {
 });
 
 describe("load", () => {
+  it("an OS package", async () => {
+    const kernel = readFileSync(new URL("../../data/os-package/acme-1.2.zip", import.meta.url));
+    const entry = {
+      format: "ospkg",
+      embedded: true,
+      configs: [],
+      options: "console=ttyS0,115200n8 ro  quiet",
+    } as const;
+    expect(await loads({ kernel, entry })).toEqual(["kexecFileLoad with initrd: console=ttyS0,115200n8 ro  quiet"]);
+    await expect(loads({ kernel, entry: { ...entry, options: "quiet" } })).rejects.toThrow(
+      "changed since it was listed",
+    );
+  });
+
   it("hands over kernel, initrd and command line", async () => {
     expect(
       await loads({ entry: { initrd: [{ volume: "vda1", path: "/initrd" }], bootImage: "BOOT_IMAGE=/v" } }),
@@ -209,11 +226,11 @@ describe("steps of a boot", () => {
       system,
       sources: [memorySource("vda1", { "/vmlinuz": bzImageFile() })],
       entry: bootEntry(),
-      policy: { mode: "off", keys: [] },
+      policy: plainPolicy("off", []),
       limits,
       memoryBytes: null,
     });
-    const verdict = verify(artifacts, { mode: "off", keys: [] });
+    const verdict = verify(artifacts, plainPolicy("off", []));
     if (!verdict.ok) throw new Error(verdict.reason);
     await load(system, verdict.boot, options(), {
       decided: (handoff) => said.push(handoff),
@@ -234,11 +251,11 @@ describe("execute", () => {
       system,
       sources: [memorySource("vda1", { "/vmlinuz": bzImageFile() })],
       entry: bootEntry(),
-      policy: { mode: "off", keys: [] },
+      policy: plainPolicy("off", []),
       limits,
       memoryBytes: null,
     });
-    const verdict = verify(artifacts, { mode: "off", keys: [] });
+    const verdict = verify(artifacts, plainPolicy("off", []));
     if (!verdict.ok) throw new Error(verdict.reason);
     const kernel = await load(system, verdict.boot, options());
     await expect(execute(system, kernel)).rejects.toThrow(

@@ -244,7 +244,7 @@ describe("reports", () => {
   it("are silent with --quiet, and progress is for terminals", async () => {
     put("keys/README", "");
     expect(await build(...full(), "--quiet")).toEqual({ code: 0, stdout: "", stderr: "" });
-    const notice = `slipway image: "README" in "${at("keys")}" is no *.pub file, ignored\n`;
+    const notice = `slipway image: "README" in "${at("keys")}" is no key, ignored\n`;
     expect((await build(...full())).stderr).toBe(notice);
     const shown = await run(["build", "--output", at("out"), "--executable", at("program"), ...full()], true);
     expect(shown.stderr).toBe(`${notice}\rpacking: 0.0 MB\r\u001b[K`);
@@ -259,7 +259,7 @@ describe("refusals", () => {
     expect(readdirSync(work)).toEqual(before);
   };
   const waysOut =
-    `nothing that this image finds could be verified. Either give --keys DIR with minisign public keys (*.pub), ` +
+    `nothing that this image finds could be verified. Either give --keys DIR with public keys, ` +
     `or set "trust": "off" in the file given with --config.`;
 
   it("no keys", async () => {
@@ -285,7 +285,7 @@ describe("refusals", () => {
     put("keys/bad.pub", new Uint8Array(20_000));
     await expectRefused(
       ["--keys", at("keys")],
-      `read key "${at("keys/bad.pub")}": 20000 bytes, at most 16384 are taken`,
+      `read key "${at("keys/bad.pub")}": a key of no known kind`,
     );
     await expectRefused(
       ["--keys", at("gone")],
@@ -317,7 +317,7 @@ describe("refusals", () => {
       `${at("extra/notes")}:${destination}`,
     ];
     const reserved = (destination: string): string =>
-      `include "${at("extra/notes")}": "${destination}" is set by --config and --keys only`;
+      `include "${at("extra/notes")}": "${destination}" is set by --config, --policy and --keys only`;
     await expectRefused(include("/etc/slipway/keys/more.pub"), reserved("/etc/slipway/keys/more.pub"));
     await expectRefused(include("/etc//slipway/x"), reserved("/etc//slipway/x"));
     await expectRefused(
@@ -333,7 +333,7 @@ describe("refusals", () => {
     const through = ["--include", `${at("extra")}:/extra`, "--include", `${at("second")}:/extra/way`];
     await expectRefused(
       ["--config", at("off.json"), ...through],
-      `include "${at("second")}": "/extra/way" is set by --config and --keys only`,
+      `include "${at("second")}": "/extra/way" is set by --config, --policy and --keys only`,
     );
   });
   it("outputs that are no files", async () => {

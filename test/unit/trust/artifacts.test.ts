@@ -9,15 +9,18 @@ import {
   type ReadArtifactsRequest,
   readArtifacts,
 } from "../../../src/trust/artifacts.ts";
+import { timelessClock } from "../../../src/trust/clock.ts";
 import { MemoryFile } from "../../../src/trust/memory-file.ts";
-import { minisignScheme } from "../../../src/trust/schemes/minisign.ts";
+import { plainPolicy } from "../../../src/trust/policy.ts";
+import { minisignAnchorReader } from "../../../src/trust/schemes/minisign.ts";
+import { noRevocations } from "../../../src/trust/schemes/scheme.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 import { minisign, newSigner } from "../../fakes/minisign-signer.ts";
 import { fakeSystem } from "../../fakes/system.ts";
 
 const signer = newSigner();
-const keys = [minisignScheme.readKey("key", Buffer.from(signer.publicFile))];
+const keys = minisignAnchorReader.readAnchors("key", Buffer.from(signer.publicFile));
 const limits = { kernelBytesMax: 100, initrdBytesMax: 200, devicetreeBytesMax: 50 };
 
 const withInitrds: BootEntry = bootEntry({
@@ -31,7 +34,7 @@ function request(own: Partial<ReadArtifactsRequest>): ReadArtifactsRequest {
     system: fakeSystem(),
     sources: [memorySource("vda1", files)],
     entry: withInitrds,
-    policy: { mode: "off", keys: [] },
+    policy: plainPolicy("off", []),
     limits,
     memoryBytes: null,
     ...own,
@@ -149,17 +152,17 @@ describe("what is read", () => {
         entry,
         sources: [source],
         limits: { ...limits, kernelBytesMax: 4 << 20 },
-        policy: { mode: "audit", keys },
+        policy: plainPolicy("audit", keys),
       }),
     );
     expect(Buffer.compare(readFileSync(`/proc/self/fd/${artifacts.kernel?.fd}`), kernel)).toBe(0);
     const [, linux] = artifacts.artifacts;
     const found = linux?.signatures[0];
-    const key = keys[0];
-    if (linux?.content == null || found === undefined || !("signature" in found) || key === undefined) {
+    if (linux?.content == null || found === undefined || !("signature" in found)) {
       throw new Error("a kernel with a signature expected");
     }
-    expect(found.signature.check(key, linux.content)).toBeNull();
+    const context = { anchors: keys, clock: timelessClock, revocations: noRevocations };
+    expect(found.signature.check(linux.content, context)).toMatchObject({ signer: { label: "key" }, reason: null });
   });
 
   const opened = async (
@@ -175,7 +178,7 @@ describe("what is read", () => {
         return inner.open(path);
       },
     };
-    const artifacts = await readArtifacts(request({ system, sources: [source], policy: { mode: "enforce", keys } }));
+    const artifacts = await readArtifacts(request({ system, sources: [source], policy: plainPolicy("enforce", keys) }));
     return { artifacts, log: system.log, opens };
   };
 

@@ -8,6 +8,7 @@ import { type Survey, survey } from "../../../src/cli/survey.ts";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
 import { targetCommandLine } from "../../../src/handoff/command-line.ts";
 import type { FileRange } from "../../../src/linux/system.ts";
+import { plainPolicy } from "../../../src/trust/policy.ts";
 import type { DiskFiles } from "../disk.ts";
 import { type CaseVolume, caseDisks, caseFiles, type GrubCase, memberImages, stageVolume } from "./grub-corpus.ts";
 import { efiGrubDisk, embedGrub } from "./grub-image.ts";
@@ -142,7 +143,7 @@ export class JudgedCase implements AsyncDisposable {
 
   /** Reads the entry's files as a boot does. */
   async #ours(entry: BootEntry): Promise<Booted> {
-    using artifacts = await readEntry(this.survey, entry, { mode: "off", keys: [] });
+    using artifacts = await readEntry(this.survey, entry, plainPolicy("off", []));
     const { kernel, initrd } = artifacts;
     if (kernel === null) throw new Error(`read "${entry.id}": it was not read`);
     return {

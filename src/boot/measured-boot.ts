@@ -1,0 +1,165 @@
+import { readFileSync } from "node:fs";
+import { errorCode, messageOf } from "../formats/error-text.ts";
+import { appendEvents, parseEventLog } from "../formats/tpm-event-log.ts";
+import type { Bank, BankAlgorithm } from "../formats/tpm2.ts";
+import { bankAlgorithmNamed } from "../formats/tpm2.ts";
+import { readHandedEventLog } from "../machine/handoff-record.ts";
+import { openTpm, type Tpm } from "../machine/tpm.ts";
+import {
+  bankProblems,
+  extendMeasurements,
+  type MeasureInput,
+  type Measurement,
+  planMeasurements,
+  planShellMeasurements,
+} from "../trust/measure.ts";
+import type { PolicyDocument } from "../trust/policy-schema.ts";
+
+/** The log of what the firmware measured, as the kernel shows it. */
+export const firmwareLogPath = "/sys/kernel/security/tpm0/binary_bios_measurements";
+
+/** What is measured of one boot, planned and not yet extended. */
+export interface PlannedMeasurements {
+  readonly measurements: readonly Measurement[];
+  /** The firmware's log with all that was and will be extended. */
+  readonly eventLog: Uint8Array;
+}
+
+/** Measures into the machine's TPM as the policy says. Whoever boots asks it for each attempt. */
+export class BootMeasurer {
+  readonly #demand: PolicyDocument["measure"];
+  readonly #report: (problem: string) => void;
+  readonly #open: () => Promise<Tpm | null>;
+  readonly #earlierLog: () => Promise<Uint8Array | null>;
+  /** Everything that was extended since the start, by attempts that failed too. */
+  readonly #extended: Measurement[] = [];
+  #tpm: Promise<Tpm | null> | null = null;
+
+  constructor(
+    demand: PolicyDocument["measure"],
+    report: (problem: string) => void,
+    open: () => Promise<Tpm | null> = () => openTpm(),
+    earlierLog: () => Promise<Uint8Array | null> = readEarlierLog,
+  ) {
+    this.#demand = demand;
+    this.#report = report;
+    this.#open = open;
+    this.#earlierLog = earlierLog;
+  }
+
+  /** The machine's TPM, for measuring and for counters; null when there is none. Rejects when it does not answer. */
+  tpm(): Promise<Tpm | null> {
+    this.#tpm ??= this.#open().then((tpm) => {
+      // One whose driver comes later is looked for again.
+      if (tpm === null) this.#tpm = null;
+      return tpm;
+    });
+    return this.#tpm;
+  }
+
+  /** The banks that digests are wanted for; none when nothing is measured. Rejects when the policy demands more. */
+  async banks(): Promise<readonly Bank[]> {
+    return (await this.#measuring())?.activeBanks ?? [];
+  }
+
+  /** Plans the measurements of a boot; null when nothing is measured. Rejects when the policy demands more. */
+  async plan(input: MeasureInput): Promise<PlannedMeasurements | null> {
+    const tpm = await this.#measuring();
+    if (tpm === null) return null;
+    const algorithms = algorithmsOf(tpm);
+    const measurements = planMeasurements(input, algorithms);
+    const events = [...this.#extended, ...measurements];
+    return { measurements, eventLog: appendEvents(await this.#usableLog(algorithms), algorithms, events) };
+  }
+
+  /** Extends what was planned; false when the TPM does not take it. Rejects when the policy demands that it does. */
+  async extend({ measurements }: PlannedMeasurements): Promise<boolean> {
+    try {
+      const tpm = await this.#measuring();
+      if (tpm === null) return false;
+      await this.#extendAll(tpm, measurements);
+      return true;
+    } catch (error) {
+      this.#fail(`measure: ${messageOf(error)}`);
+      return false;
+    }
+  }
+
+  /** Makes everything that is sealed to this boot unreachable for the rest of it. Rejects when the TPM does not take it. */
+  async sealOff(): Promise<void> {
+    if (this.#demand === "off") return;
+    const tpm = await this.tpm();
+    if (tpm !== null) await this.#extendAll(tpm, planShellMeasurements(algorithmsOf(tpm)));
+  }
+
+  async #extendAll(tpm: Tpm, measurements: readonly Measurement[]): Promise<void> {
+    await extendMeasurements(tpm, measurements, (done) => this.#extended.push(done));
+  }
+
+  /** The TPM that is measured into; null when there is none, or it is of no use and the policy lets that be. */
+  async #measuring(): Promise<Tpm | null> {
+    if (this.#demand === "off") return null;
+    try {
+      const tpm = await this.tpm();
+      if (tpm === null) {
+        if (this.#demand === "required") throw new Error("this machine has no TPM 2.0");
+        return null;
+      }
+      const problems = bankProblems(tpm);
+      if (problems.length > 0) this.#fail(`measure: ${problems.join("; ")}`);
+      return algorithmsOf(tpm).length === 0 ? null : tpm;
+    } catch (error) {
+      if (this.#demand === "required") {
+        throw new Error(`the policy wants every boot measured: ${messageOf(error)}`, { cause: error });
+      }
+      this.#tell(`measure: ${messageOf(error)}`);
+      return null;
+    }
+  }
+
+  #fail(problem: string): void {
+    if (this.#demand === "required") throw new Error(problem);
+    this.#tell(problem);
+  }
+
+  readonly #told = new Set<string>();
+
+  /** Each problem once, however many entries are tried. */
+  #tell(problem: string): void {
+    if (this.#told.has(problem)) return;
+    this.#told.add(problem);
+    this.#report(problem);
+  }
+
+  /** The log so far, if it can be gone on with: one without a bank's digests would not replay to that bank. */
+  async #usableLog(algorithms: readonly BankAlgorithm[]): Promise<Uint8Array | null> {
+    try {
+      const log = await this.#earlierLog();
+      if (log === null) return null;
+      const known = new Set(parseEventLog(log).algorithms.map(({ id }) => id));
+      if (algorithms.every(({ id }) => known.has(id)) && known.size === algorithms.length) return log;
+      this.#tell("measure: the event log so far lacks a bank, the log that is handed over begins anew");
+    } catch (error) {
+      this.#tell(`measure: the event log so far: ${messageOf(error)}`);
+    }
+    return null;
+  }
+}
+
+function algorithmsOf({ activeBanks, foreignBanks }: Tpm): BankAlgorithm[] {
+  const known = activeBanks.flatMap((bank) => bankAlgorithmNamed(bank) ?? []);
+  return [...known, ...foreignBanks.filter(({ digestBytes }) => digestBytes !== null)];
+}
+
+/** What was measured before: by whoever started this kernel by kexec, with the firmware's in front, else by the firmware. */
+async function readEarlierLog(): Promise<Uint8Array | null> {
+  const handed = await readHandedEventLog();
+  if (handed !== null) return handed;
+  try {
+    const log = new Uint8Array(readFileSync(firmwareLogPath));
+    return log.length === 0 ? null : log;
+  } catch (error) {
+    if (errorCode(error) === "ENOENT") return null;
+    throw error;
+  }
+}
