@@ -1,18 +1,9 @@
-import { readFileSync } from "node:fs";
+import { existsSync, readFileSync } from "node:fs";
 import { errorCode, messageOf } from "../formats/error-text.ts";
-import { appendEvents, parseEventLog } from "../formats/tpm-event-log.ts";
 import type { Bank, BankAlgorithm } from "../formats/tpm2.ts";
-import { bankAlgorithmNamed } from "../formats/tpm2.ts";
 import { readHandedEventLog } from "../machine/handoff-record.ts";
-import { openTpm, type Tpm } from "../machine/tpm.ts";
-import {
-  bankProblems,
-  extendMeasurements,
-  type MeasureInput,
-  type Measurement,
-  planMeasurements,
-  planShellMeasurements,
-} from "../trust/measure.ts";
+import type { Tpm } from "../machine/tpm.ts";
+import type { MeasureInput, Measurement } from "../trust/measure.ts";
 import type { PolicyDocument } from "../trust/policy-schema.ts";
 
 /** The log of what the firmware measured, as the kernel shows it. */
@@ -34,11 +25,12 @@ export class BootMeasurer {
   /** Everything that was extended since the start, by attempts that failed too. */
   readonly #extended: Measurement[] = [];
   #tpm: Promise<Tpm | null> | null = null;
+  #log: Promise<EarlierLog> | null = null;
 
   constructor(
     demand: PolicyDocument["measure"],
     report: (problem: string) => void,
-    open: () => Promise<Tpm | null> = () => openTpm(),
+    open: () => Promise<Tpm | null> = openMachineTpm,
     earlierLog: () => Promise<Uint8Array | null> = readEarlierLog,
   ) {
     this.#demand = demand;
@@ -66,10 +58,12 @@ export class BootMeasurer {
   async plan(input: MeasureInput): Promise<PlannedMeasurements | null> {
     const tpm = await this.#measuring();
     if (tpm === null) return null;
-    const algorithms = algorithmsOf(tpm);
-    const measurements = planMeasurements(input, algorithms);
+    const [{ planMeasurements }, { appendEvents }] = await Promise.all([measuring(), eventLogs()]);
+    const active = await algorithmsOf(tpm);
+    const log = await this.#earlier(active);
+    const measurements = planMeasurements(input, log.algorithms);
     const events = [...this.#extended, ...measurements];
-    return { measurements, eventLog: appendEvents(await this.#usableLog(algorithms), algorithms, events) };
+    return { measurements, eventLog: appendEvents(log.bytes, log.algorithms, events) };
   }
 
   /** Extends what was planned; false when the TPM does not take it. Rejects when the policy demands that it does. */
@@ -89,10 +83,14 @@ export class BootMeasurer {
   async sealOff(): Promise<void> {
     if (this.#demand === "off") return;
     const tpm = await this.tpm();
-    if (tpm !== null) await this.#extendAll(tpm, planShellMeasurements(algorithmsOf(tpm)));
+    if (tpm === null) return;
+    const { planShellMeasurements } = await measuring();
+    const { algorithms } = await this.#earlier(await algorithmsOf(tpm));
+    await this.#extendAll(tpm, planShellMeasurements(algorithms));
   }
 
   async #extendAll(tpm: Tpm, measurements: readonly Measurement[]): Promise<void> {
+    const { extendMeasurements } = await measuring();
     await extendMeasurements(tpm, measurements, (done) => this.#extended.push(done));
   }
 
@@ -105,9 +103,9 @@ export class BootMeasurer {
         if (this.#demand === "required") throw new Error("this machine has no TPM 2.0");
         return null;
       }
-      const problems = bankProblems(tpm);
+      const problems = (await measuring()).bankProblems(tpm);
       if (problems.length > 0) this.#fail(`measure: ${problems.join("; ")}`);
-      return algorithmsOf(tpm).length === 0 ? null : tpm;
+      return (await algorithmsOf(tpm)).length === 0 ? null : tpm;
     } catch (error) {
       if (this.#demand === "required") {
         throw new Error(`the policy wants every boot measured: ${messageOf(error)}`, { cause: error });
@@ -131,22 +129,52 @@ export class BootMeasurer {
     this.#report(problem);
   }
 
-  /** The log so far, if it can be gone on with: one without a bank's digests would not replay to that bank. */
-  async #usableLog(algorithms: readonly BankAlgorithm[]): Promise<Uint8Array | null> {
+  /**
+   * The log so far with its banks, read once. Without one that can be gone on with, a new log begins: one without an active
+   * bank's digests would not replay to that bank.
+   */
+  #earlier(active: readonly BankAlgorithm[]): Promise<EarlierLog> {
+    this.#log ??= this.#readEarlier(active);
+    return this.#log;
+  }
+
+  async #readEarlier(active: readonly BankAlgorithm[]): Promise<EarlierLog> {
     try {
-      const log = await this.#earlierLog();
-      if (log === null) return null;
-      const known = new Set(parseEventLog(log).algorithms.map(({ id }) => id));
-      if (algorithms.every(({ id }) => known.has(id)) && known.size === algorithms.length) return log;
-      this.#tell("measure: the event log so far lacks a bank, the log that is handed over begins anew");
+      const bytes = await this.#earlierLog();
+      if (bytes !== null) {
+        const { parseEventLog } = await eventLogs();
+        const { algorithms } = parseEventLog(bytes);
+        const lacking = active.filter(({ id }) => !algorithms.some((known) => known.id === id));
+        if (lacking.length === 0) return { bytes, algorithms };
+        const names = lacking.map(({ name }) => name).join(", ");
+        this.#tell(`measure: the event log so far lacks ${names}, the log that is handed over begins anew`);
+      }
     } catch (error) {
       this.#tell(`measure: the event log so far: ${messageOf(error)}`);
     }
-    return null;
+    return { bytes: null, algorithms: active };
   }
 }
 
-function algorithmsOf({ activeBanks, foreignBanks }: Tpm): BankAlgorithm[] {
+/** What was measured before this program. */
+interface EarlierLog {
+  readonly bytes: Uint8Array | null;
+  readonly algorithms: readonly BankAlgorithm[];
+}
+
+// A machine without a TPM does not pay for any of this.
+const measuring = (): Promise<typeof import("../trust/measure.ts")> => import("../trust/measure.ts");
+const eventLogs = (): Promise<typeof import("../formats/tpm-event-log.ts")> => import("../formats/tpm-event-log.ts");
+
+/** Where the kernel shows a TPM 2.0. */
+const tpmDevice = "/dev/tpmrm0";
+
+async function openMachineTpm(): Promise<Tpm | null> {
+  return existsSync(tpmDevice) ? (await import("../machine/tpm.ts")).openTpm(tpmDevice) : null;
+}
+
+async function algorithmsOf({ activeBanks, foreignBanks }: Tpm): Promise<BankAlgorithm[]> {
+  const { bankAlgorithmNamed } = await import("../formats/tpm2.ts");
   const known = activeBanks.flatMap((bank) => bankAlgorithmNamed(bank) ?? []);
   return [...known, ...foreignBanks.filter(({ digestBytes }) => digestBytes !== null)];
 }

@@ -60,7 +60,8 @@ async function readDevicePcrs(banks: readonly Bank[]): Promise<PcrValues | null>
   return values;
 }
 
-const usage = `usage: slipway measure [--json] [--bank BANK]... [--policy FILE] [--keys DIR] [--config FILE] [--root SPEC]... ENTRY
+const usage = `usage: slipway measure [--json] [--bank BANK]... [--policy FILE] [--keys DIR] [--config FILE]
+                       [--root SPEC]... ENTRY
        slipway measure --predict [--log FILE|auto] [--check] [OPTION]... ENTRY
        slipway measure --log FILE|auto [--check] [--json] [--bank BANK]...
        slipway measure --pcrs [--json] [--bank BANK]...

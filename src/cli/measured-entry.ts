@@ -18,19 +18,14 @@ export interface OpenedBoot extends Disposable {
 export async function openBoot(result: Survey, entry: BootEntry, words: TrustWords): Promise<OpenedBoot> {
   const { config } = result;
   const policy = await readPolicy(words, config);
-  const artifacts = await readEntry(result, entry, policy);
-  try {
-    const verdict = await judgeEntry(result, artifacts, policy);
-    if (!verdict.ok) throw new Error(`${entry.id} would not boot: ${verdict.reason}`);
-    const { kernelBytesMax, initrdBytesMax } = config.limits;
-    const options = { bootImage: config.handoff.bootImage, kernelBytesMax, initrdBytesMax };
-    const facts = await settledFacts(nativeSystem(), verdict.boot, options);
-    return {
-      input: measureInputOf(verdict.boot, facts, policy.text),
-      [Symbol.dispose]: () => artifacts[Symbol.dispose](),
-    };
-  } catch (error) {
-    artifacts[Symbol.dispose]();
-    throw error;
-  }
+  using keeper = new DisposableStack();
+  const artifacts = keeper.use(await readEntry(result, entry, policy));
+  const verdict = await judgeEntry(result, artifacts, policy);
+  if (!verdict.ok) throw new Error(`${entry.id} would not boot: ${verdict.reason}`);
+  const { kernelBytesMax, initrdBytesMax } = config.limits;
+  const options = { bootImage: config.handoff.bootImage, kernelBytesMax, initrdBytesMax };
+  const facts = await settledFacts(nativeSystem(), keeper, verdict.boot, options);
+  const input = measureInputOf(verdict.boot, facts, policy.text);
+  const kept = keeper.move();
+  return { input, [Symbol.dispose]: () => kept.dispose() };
 }

@@ -178,7 +178,8 @@ async function show(values: Values, machine: RollbackMachine, devices: RollbackD
   for (const { name, minimum } of products) {
     const product = name ?? "";
     const booted = record?.trust.product === product ? record.trust.manifestVersion : null;
-    rows.push({ product, policyMinimum: minimum, kept: await readKeptMinimum(store, product), booted });
+    const kept = store === null ? null : await readKeptMinimum(store, product);
+    rows.push({ product, policyMinimum: minimum, kept, booted });
   }
   if (values.json === true) process.stdout.write(`${JSON.stringify(rowsJson(rows), null, 2)}\n`);
   else if (rows.length === 0) process.stdout.write("no product's versions are kept\n");

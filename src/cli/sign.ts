@@ -53,6 +53,8 @@ KEYS: one or more of
                         'ssh-keygen -Y sign -n slipway -f key', 'gpg --detach-sign --armor'
   --password-file FILE  the password of the secret keys: the first line of a file; default: asked for
 
+  --add MANIFEST        add signatures to this manifest
+  --document FILE       add signatures to this document, whatever it holds
   --version N           of what is signed, a whole number that grows: a policy with "rollback" refuses to go back
   --product NAME        what the version counts; a policy with "rollback" asks for it
   --not-before DATE     valid from: 2026-11-20 or 2026-11-20T09:30:00Z, in UTC

@@ -122,3 +122,19 @@ export function guidText(bytes: Uint8Array): string {
   const b = (i: number): number => bytes[i] ?? 0;
   return uuidText(Uint8Array.of(b(3), b(2), b(1), b(0), b(5), b(4), b(7), b(6), ...bytes.subarray(8, 16)));
 }
+
+/** Bytes one after the other, in one array. */
+export function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
+  let at = 0;
+  for (const piece of pieces) {
+    joined.set(piece, at);
+    at += piece.length;
+  }
+  return joined;
+}
+
+/** Whether two byte strings are the same. */
+export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
+  return a.length === b.length && a.every((byte, index) => byte === b[index]);
+}

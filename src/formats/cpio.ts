@@ -1,4 +1,4 @@
-import { ByteReader, utf8 } from "./bytes.ts";
+import { ByteReader, joinBytes, utf8 } from "./bytes.ts";
 import { FormatError, quote } from "./format-error.ts";
 
 /*
@@ -191,16 +191,6 @@ export function archiveAround(
     .map((directory) => encoder.entry({ type: "directory", name: directory, permissions: directoryMode }));
   const file = encoder.entry({ type: "file", name, permissions: mode, sizeBytes });
   return { before: joinBytes([...nodes, file]), after: joinBytes([cpioPadding(sizeBytes), encoder.end()]) };
-}
-
-function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }
 
 /** One entry as it was read. The name is as it stands in the archive: whoever unpacks it must check it. */

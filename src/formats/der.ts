@@ -23,7 +23,6 @@ export const derTag = {
   octetString: 0x04,
   null: 0x05,
   oid: 0x06,
-  enumerated: 0x0a,
   utf8String: 0x0c,
   numericString: 0x12,
   printableString: 0x13,
@@ -32,7 +31,6 @@ export const derTag = {
   utcTime: 0x17,
   generalizedTime: 0x18,
   visibleString: 0x1a,
-  universalString: 0x1c,
   bmpString: 0x1e,
   sequence: 0x30,
   set: 0x31,
@@ -293,9 +291,4 @@ export function derText(element: DerElement): string | null {
     default:
       return null;
   }
-}
-
-/** Whether two byte strings are the same. */
-export function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, index) => byte === b[index]);
 }

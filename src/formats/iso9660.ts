@@ -1,4 +1,4 @@
-import { ByteReader, latin1 } from "./bytes.ts";
+import { ByteReader, latin1, sameBytes } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
 import type { ReadAt } from "./read-at.ts";
 import { type RockRidge, readRockRidge, systemUseSkip } from "./rock-ridge.ts";
@@ -257,10 +257,6 @@ function* fileSections(directory: ByteReader): Generator<readonly [DirectoryReco
     }
   }
   if (open !== null) yield open;
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.length === b.length && a.every((byte, i) => b[i] === byte);
 }
 
 type AreaReader = (block: number, offset: number, length: number) => Promise<Uint8Array>;

@@ -51,7 +51,6 @@ export const oid = {
   // Authenticode
   spcIndirectData: "1.3.6.1.4.1.311.2.1.4",
   spcPeImageData: "1.3.6.1.4.1.311.2.1.15",
-  spcNestedSignature: "1.3.6.1.4.1.311.2.4.1",
 } as const;
 
 /** Digest algorithms. */

@@ -1,5 +1,5 @@
 import { ByteWriter } from "./byte-writer.ts";
-import { ByteReader, hex, latin1 } from "./bytes.ts";
+import { ByteReader, hex, joinBytes, latin1 } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
 import { hexadecimal } from "./hexadecimal.ts";
 import { type BankAlgorithm, type BankDigest, bankAlgorithm, bankAlgorithmNamed, tpmPcrCount } from "./tpm2.ts";
@@ -377,16 +377,6 @@ function checkData({ pcr, data }: NewEvent): Uint8Array {
     );
   }
   return data;
-}
-
-function joinBytes(pieces: readonly Uint8Array[]): Uint8Array {
-  const joined = new Uint8Array(pieces.reduce((sum, piece) => sum + piece.length, 0));
-  let at = 0;
-  for (const piece of pieces) {
-    joined.set(piece, at);
-    at += piece.length;
-  }
-  return joined;
 }
 
 /** The data of an event of the type EV_EVENT_TAG (section 10.4.2.1, TCG_PCClientTaggedEvent). */

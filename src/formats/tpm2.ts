@@ -14,7 +14,7 @@ const format = "tpm2";
 export const tpmMessageBytesMax = 4096;
 /** Items taken of a list in an answer. */
 export const tpmListMax = 1024;
-/** Most bytes of an NV index that one command reads or writes; every TPM takes as much (TPM_PT_NV_BUFFER_MAX). */
+/** Most bytes of an NV index that one command reads or writes; TPMs of PCs take as many and more (TPM_PT_NV_BUFFER_MAX). */
 export const tpmNvChunkBytesMax = 512;
 /** Largest NV index, bytes: the size in its public area has 16 bits, TPMs take about 2048. */
 export const tpmNvBytesMax = 0xffff;

@@ -1,4 +1,4 @@
-import { hex } from "./bytes.ts";
+import { hex, sameBytes } from "./bytes.ts";
 import {
   contextTag,
   type DerElement,
@@ -134,7 +134,7 @@ function readTbs(tbs: DerElement, algorithmElement: DerElement): Omit<Certificat
   if (serial.length > serialBytesMax) reader.fail(`at most ${serialBytesMax} bytes are taken`, "serialNumber");
   const inner = reader.take(derTag.sequence, "signature");
   // RFC 5280, section 4.1.1.2: both have to be the same; only the inner one is signed.
-  if (hex(inner.der) !== hex(algorithmElement.der)) reader.fail("the two signature algorithms differ", "signature");
+  if (!sameBytes(inner.der, algorithmElement.der)) reader.fail("the two signature algorithms differ", "signature");
   const issuer = reader.take(derTag.sequence, "issuer");
   const validity = reader.sequence("validity");
   const notBefore = derTime(validity.any("notBefore"), "notBefore");
@@ -434,12 +434,15 @@ function readNameConstraints(reader: DerReader): NameConstraints {
   return { permitted, excluded };
 }
 
+/** The number of a GeneralName that holds a Name. */
+const directoryName = 4;
+
 function generalName(element: DerElement): GeneralName {
   const kind = element.tag & 0x1f;
-  if (element.tag >>> 6 !== 2) {
+  if (element.tag >>> 6 !== 2 || element.tag === contextTag(directoryName, "primitive")) {
     throw new FormatError(format, "a GeneralName expected", { offset: element.offset, field: "name" });
   }
-  if (element.tag !== contextTag(4, "constructed")) return { kind, der: element.der };
+  if (kind !== directoryName) return { kind, der: element.der };
   const inside = derInside(element);
   const name = inside.take(derTag.sequence, "directoryName");
   inside.end("directoryName");

@@ -1,5 +1,5 @@
-import { ByteReader, latin1, utf8 } from "./bytes.ts";
-import { sameBytes } from "./der.ts";
+import { ByteReader, latin1, sameBytes, utf8 } from "./bytes.ts";
+
 import { FormatError, quote } from "./format-error.ts";
 import { type ByteRange, findOverlap, type ReadRange, readExactly } from "./ranges.ts";
 

@@ -1,3 +1,4 @@
+import type { FileRange } from "../linux/system.ts";
 import { readRangeOf } from "../machine/file-range.ts";
 import {
   type MeasuredAddon,
@@ -24,7 +25,7 @@ export function measureInputOf(boot: VerifiedBoot, facts: SettledFacts, policy: 
     files: boot.artifacts.flatMap(({ role, ref, content }): MeasuredFile[] =>
       isMeasured(role) && content !== null ? [{ role, path: ref.path, digest: (bank) => content.digest(bank) }] : [],
     ),
-    image: facts.isUnified ? imageOf(boot) : null,
+    image: facts.unified === null ? null : imageOf(boot, facts.unified),
   };
 }
 
@@ -32,11 +33,11 @@ function isMeasured(role: string): role is MeasuredRole {
   return measuredRoles.some((known) => known === role);
 }
 
-function imageOf({ entry, kernel, addons, artifacts }: VerifiedBoot): MeasuredImage {
+function imageOf({ entry, addons, artifacts }: VerifiedBoot, image: FileRange): MeasuredImage {
   const initrds = artifacts.filter(({ role }) => role === "initrd");
   return {
-    read: readRangeOf({ fd: kernel.fd, offset: 0, length: kernel.size }),
-    size: kernel.size,
+    read: readRangeOf(image),
+    size: image.length,
     profile: Number(/^@(\d+)$/.exec(entry.part ?? "")?.[1] ?? 0),
     // A kernel for x86_64 gets no device tree by kexec.
     boardDevicetree: null,

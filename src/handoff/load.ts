@@ -113,12 +113,20 @@ async function settle(
         ? unifiedContents(system, keeper, boot, kernel)
         : plainContents(boot, kernel);
   const commandLine = targetCommandLine({ ...entry, options: contents.options }, options.bootImage);
-  return { kernel, contents, facts: { commandLine, isUnified } };
+  return { kernel, contents, facts: { commandLine, unified: isUnified ? kernel.container : null } };
 }
 
-/** What is settled of a load before it is planned, on whatever machine. Throws as {@link planBoot} does. */
-export async function settledFacts(system: System, boot: VerifiedBoot, options: SettleOptions): Promise<SettledFacts> {
-  using keeper = new DisposableStack();
+/**
+ * What is settled of a load before it is planned, on whatever machine. Throws as {@link planBoot} does.
+ *
+ * @param keeper what the facts point to is there until it is disposed
+ */
+export async function settledFacts(
+  system: System,
+  keeper: DisposableStack,
+  boot: VerifiedBoot,
+  options: SettleOptions,
+): Promise<SettledFacts> {
   return (await settle(system, keeper, boot, options)).facts;
 }
 

@@ -28,8 +28,8 @@ export interface HandedOver {
 export interface SettledFacts {
   /** As the target gets it. */
   readonly commandLine: string;
-  /** Whether the kernel's file is a unified kernel image. */
-  readonly isUnified: boolean;
+  /** The unified kernel image that boots, unwrapped; null when what boots is none. */
+  readonly unified: FileRange | null;
 }
 
 /** Makes the record of a boot; called once, before anything is loaded. */

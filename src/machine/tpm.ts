@@ -1,6 +1,7 @@
 import { constants } from "node:fs";
 import { type FileHandle, open } from "node:fs/promises";
 import { setTimeout as sleep } from "node:timers/promises";
+import { errorCode, messageOf } from "../formats/error-text.ts";
 import type { PcrValues } from "../formats/tpm-event-log.ts";
 import {
   type Bank,
@@ -153,9 +154,9 @@ async function openDevice(device: string, seconds: number): Promise<TpmTransport
     const opening = open(device, constants.O_RDWR);
     return new DeviceTransport(await withDeadline(opening, seconds, action, (late) => late.close()));
   } catch (error) {
-    const { code = null, message } = error as NodeJS.ErrnoException;
+    const code = errorCode(error);
     if (code !== null && noDevice.includes(code)) return null;
-    throw new TpmError(`${action}: ${code ?? message}`, null, error);
+    throw new TpmError(`${action}: ${code ?? messageOf(error)}`, null, error);
   }
 }
 
@@ -225,7 +226,7 @@ class Channel {
       try {
         return read(parameters);
       } catch (error) {
-        throw new TpmError(`${action}: ${(error as Error).message}`, null, error);
+        throw new TpmError(`${action}: ${messageOf(error)}`, null, error);
       }
     }
   }
@@ -235,7 +236,7 @@ class Channel {
     try {
       return readTpmResponse(await withDeadline(this.#transport.transmit(bytes), this.#seconds, action));
     } catch (error) {
-      const { message } = error as Error;
+      const message = messageOf(error);
       this.#broken = new TpmError(message.startsWith(action) ? message : `${action}: ${message}`, null, error);
       throw this.#broken;
     }

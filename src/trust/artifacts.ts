@@ -472,7 +472,8 @@ async function copyFile(
 ): Promise<ReadonlyMap<DigestName, Uint8Array>> {
   const hashes = new Map<DigestName, Hash>([...digests].map((name) => [name, createHash(name)]));
   await using file = await planned.source.open(planned.ref.path);
-  const buffers = [new Uint8Array(chunkBytes), new Uint8Array(chunkBytes)] as const;
+  const bufferBytes = Math.min(chunkBytes, planned.size);
+  const buffers = [new Uint8Array(bufferBytes), new Uint8Array(bufferBytes)] as const;
   const buffer = (index: number): Uint8Array => (index % 2 === 0 ? buffers[0] : buffers[1]);
   const readInto = (index: number, position: number): Promise<number> =>
     file.read(buffer(index).subarray(0, Math.min(chunkBytes, planned.size - position)), position);

@@ -13,7 +13,7 @@ import {
   taggedEventData,
 } from "../formats/tpm-event-log.ts";
 import { type Bank, type BankAlgorithm, type BankDigest, isBank } from "../formats/tpm2.ts";
-import { readAddon } from "../formats/uki.ts";
+import { joinUkiCommandLines, readAddon } from "../formats/uki.ts";
 
 /*
  * What is measured of a boot, into which PCR, in which order: docs/measured-boot.md. Sealed secrets rely on these values, so
@@ -79,7 +79,7 @@ export interface MeasuredImage extends MeasuredBytes {
   readonly profile: number;
   /** The device tree among those of the image that are for one machine each (`.dtbauto`) that this machine uses. */
   readonly boardDevicetree: ByteRange | null;
-  /** Options that are handed over in place of the image's own; null when its own are. */
+  /** Options that are handed over in place of the image's own, those of the add-ons behind them; null when its own are. */
   readonly options: string | null;
   readonly addons: readonly MeasuredAddon[];
   readonly companions: readonly MeasuredCompanion[];
@@ -295,7 +295,10 @@ function planImage(image: MeasuredImage, algorithms: readonly BankAlgorithm[]): 
       return [tagged(tag, file.name, () => piecesOf(file.read, range), `${what} of ${JSON.stringify(file.name)}`)];
     });
   const ownNumber = String(image.profile);
-  const addedOptions = addons.map(({ addon }) => addon.commandLine ?? "").filter((text) => text !== "");
+  const added = joinUkiCommandLines(
+    { commandLine: null },
+    addons.map(({ addon }) => addon),
+  );
   return [
     ...(image.profile === 0
       ? []
@@ -304,8 +307,8 @@ function planImage(image: MeasuredImage, algorithms: readonly BankAlgorithm[]): 
       event(measuredPcrs.image, name, () => [utf8(`${name}\0`)], `name of section ${name}`),
       event(measuredPcrs.image, name, () => contentOf(image.read, section), `section ${name}`),
     ]),
-    ...options(image.options ?? "", "options in place of the image's own"),
-    ...options(addedOptions.join(" "), "options of add-ons"),
+    ...options(optionsBefore(image.options ?? "", added), "options in place of the image's own"),
+    ...options(added, "options of add-ons"),
     ...ofAddons("devicetree", stubTags.devicetreeAddon, "device tree"),
     ...companionKinds.flatMap((kind) => {
       const files = companionsOf(image.companions, kind);
@@ -315,6 +318,13 @@ function planImage(image: MeasuredImage, algorithms: readonly BankAlgorithm[]): 
     ...ofAddons("ucode", stubTags.microcodeAddon, "microcode").reverse(),
     ...ofAddons("initrd", stubTags.initrdAddon, "initrd"),
   ];
+}
+
+/** Options without those of the add-ons at their end. */
+function optionsBefore(options: string, added: string): string {
+  if (added === "") return options;
+  if (options === added) return "";
+  return options.endsWith(` ${added}`) ? options.slice(0, -added.length - 1) : options;
 }
 
 /** Sections that are measured, in their order: the profile's own in place of the base's. An empty one is none. */

@@ -13,15 +13,7 @@ import {
 import { type NvPublic, nvAttribute } from "../formats/tpm2.ts";
 import { readEfiVariable } from "../machine/efi-variable-file.ts";
 import type { Tpm } from "../machine/tpm.ts";
-import {
-  counterStepsMax,
-  judgeRollback,
-  type KeptMinimum,
-  nvIndexText,
-  type RollbackClaim,
-  type RollbackSettings,
-  type RollbackVerdict,
-} from "./rollback.ts";
+import { counterStepsMax, type KeptMinimum, nvIndexText, type RollbackSettings } from "./rollback.ts";
 import { type RollbackFiles, sourceFiles } from "./rollback-files.ts";
 
 /** The variable with the minimums, and Slipway's own vendor GUID. */
@@ -87,12 +79,24 @@ export function openRollbackStore(settings: RollbackSettings, devices: RollbackD
   }
 }
 
-/** What the store says of a product, for `judgeRollback`; null without a store. Never rejects. */
-export async function readKeptMinimum(
-  store: RollbackStore | null,
-  product: string | null,
-): Promise<KeptMinimum | null> {
-  if (store === null || product === null) return null;
+/**
+ * What the store that the settings name says of each product, for `judgeRollback`; nothing without a store. Never rejects:
+ * what cannot be read is told as such.
+ */
+export async function readKeptMinimums(
+  settings: RollbackSettings,
+  devices: RollbackDevices,
+): Promise<ReadonlyMap<string, KeptMinimum>> {
+  const store = openRollbackStore(settings, devices);
+  const kept = new Map<string, KeptMinimum>();
+  for (const { name } of settings.products) {
+    if (store !== null && name !== null) kept.set(name, await readKeptMinimum(store, name));
+  }
+  return kept;
+}
+
+/** What the store says of one product. Never rejects. */
+export async function readKeptMinimum(store: RollbackStore, product: string): Promise<KeptMinimum> {
   const where = store.describe(product);
   try {
     return { where, minimum: await store.minimum(product), problem: null };
@@ -101,25 +105,16 @@ export async function readKeptMinimum(
   }
 }
 
-/** What {@link checkRollback} needs where entries are judged: everything is only read. */
-export function readingDevices(tpm: NvTpm | null, sources: readonly FileSource[]): RollbackDevices {
+/** The devices where entries are judged: everything is only read. */
+export function readingDevices(tpm: () => Promise<NvTpm | null>, sources: readonly FileSource[]): RollbackDevices {
   return {
-    tpm: async () => tpm,
+    tpm,
     readVariable: (name, vendor) => readEfiVariable(name, vendor),
     writeVariable(name) {
       throw new Error(`write EFI variable ${name}: the boot loader only reads it`);
     },
     files: sourceFiles(sources),
   };
-}
-
-/** Whether an entry's version may boot: asks the store that the settings name, then judges. Never rejects. */
-export async function checkRollback(
-  settings: RollbackSettings,
-  claim: RollbackClaim,
-  devices: RollbackDevices,
-): Promise<RollbackVerdict> {
-  return judgeRollback(settings, claim, await readKeptMinimum(openRollbackStore(settings, devices), claim.product));
 }
 
 /** NV_Write and NV_WriteLock by the index itself, with an empty value, once; reading by anybody. */

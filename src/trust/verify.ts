@@ -12,7 +12,7 @@ import type { MemoryFile } from "./memory-file.ts";
 import { fallbackRule, type Policy, type Rule, type TrustMode } from "./policy.ts";
 import { type Coverable, coverable, type Purpose } from "./policy-schema.ts";
 import { judgeRollback, type KeptMinimum } from "./rollback.ts";
-import type { CheckContext, SignedContent, Signer } from "./schemes/scheme.ts";
+import type { CheckContext, SchemeName, SignedContent, Signer } from "./schemes/scheme.ts";
 
 /** What is judged of an entry: each of its files, its options, and its version where the policy asks for one. */
 export interface ArtifactVerdict {
@@ -176,6 +176,8 @@ class SignerJudge {
     const { schemes } = this.rule;
     const kind = signature.scheme;
     if (!schemes.includes(kind)) return `signatures of the kind ${kind} do not count${this.#byRule()}`;
+    const misplaced = enclosedOnly(kind, purpose);
+    if (misplaced !== null) return misplaced;
     const isUnread = content === null && signature.mayBeBy(this.#context.anchors);
     if (isUnread) return unreadReason;
     // Of what was not read, only that nobody trusted signed it can be told.
@@ -276,6 +278,19 @@ class SignerJudge {
   }
 }
 
+/** What a signature inside a file can vouch for; of others, bytes that nobody signed would be loaded with it. */
+const enclosedRoles: Partial<Record<SchemeName, readonly string[]>> = {
+  authenticode: ["linux", "addon", "file"],
+  appended: ["linux", "module", "file"],
+};
+
+/** Why a kind of signature cannot vouch for what has this purpose; null when it can. */
+function enclosedOnly(kind: SchemeName, purpose: Purpose | "file"): string | null {
+  const roles = enclosedRoles[kind];
+  if (roles === undefined || roles.includes(purpose)) return null;
+  return `a signature of the kind ${kind} does not vouch for a file of the kind ${purpose}`;
+}
+
 const unreadReason = "not checked, another file of the entry is refused";
 const nothing = contentOf(() => new Uint8Array(), 0);
 
@@ -302,15 +317,22 @@ class EntryJudge {
     const silent = matches.flatMap(({ each, mismatch }) => (mismatch === null ? [] : [{ each, mismatch }]));
     const ofEntry = matching.flatMap(({ signers }) => signers);
     // What a manifest says that nobody signed, or that is too old, is told with each file; so is one that lists other files.
-    const told = silent.filter(({ mismatch }) => mismatch !== "").map(({ mismatch }) => mismatch);
+    const told = silent.flatMap(({ mismatch }) => (mismatch === "" ? [] : [mismatch]));
+    // Where the manifests that list the entry have too few signers, why their other signatures do not count.
+    const shortage = judge.shortage(ofEntry);
+    if (shortage !== null) told.push(...matching.flatMap(({ reasons }) => reasons));
     const files = artifacts.map((artifact) => {
       const whole = isCoverable(artifact.role) ? ofEntry : [];
       const vouchers = judge.vouchersOf(artifact, attested, whole);
       const reasons = isCoverable(artifact.role) ? [...vouchers.reasons, ...told] : vouchers.reasons;
       return judge.verdictOf(artifact, { ...vouchers, reasons });
     });
-    const options = this.#judgeOptions(files, ofEntry, told);
-    const needsConfigs = options.role === "options" && judge.shortage(ofEntry) !== null;
+    const options = this.#judgeOptions(
+      files,
+      ofEntry,
+      shortage === null || shortage === "" ? told : [shortage, ...told],
+    );
+    const needsConfigs = options.role === "options" && shortage !== null;
     const covers = (role: ArtifactVerdict["role"]): boolean => isCoverable(role) && rule.cover.includes(role);
     const verdicts = [
       ...(rule.cover.includes("options") ? [options] : []),
@@ -370,9 +392,12 @@ class EntryJudge {
       reason,
       checked: true,
     });
-    if (this.#judge.shortage(ofEntry) === null) return verdict(null, labelsOf(ofEntry));
     const reason = whyUnsigned(entry, files);
     if (reason === null) return verdict(null, makersOf(entry, files)[0]?.by ?? null);
+    // What follows believes no configuration, and this word comes from there.
+    const strangeWord = strangeBootImage(entry);
+    if (strangeWord !== null) return verdict([`${reason}, and ${strangeWord}`, ...told].join(", "), null);
+    if (this.#judge.shortage(ofEntry) === null) return verdict(null, labelsOf(ofEntry));
     const strange = wordsOf(entry.options).find((word) => !isAllowed(word, rule.optionsAllowed));
     // Patterns say which words need no signature; a multiboot module's string is never looked at word by word.
     if (rule.optionsAllowed.length > 0 && strange === undefined && entry.modules.length === 0)
@@ -383,6 +408,12 @@ class EntryJudge {
         : `, and ${quote(strange)} does not fit "optionsAllowed"`;
     return verdict([`${reason}${because}`, ...told].join(", "), null);
   }
+}
+
+/** Why the word that a loader puts before the options could be more than it seems; null when it is that word and no other. */
+function strangeBootImage({ bootImage }: BootEntry): string | null {
+  if (bootImage === null || /^BOOT_IMAGE=[!#-&(-[\]-~]+$/.test(bootImage)) return null;
+  return `${quote(bootImage)}, which nobody signed, is not the one word BOOT_IMAGE=PATH`;
 }
 
 /** What authenticates the options that no manifest lists. */

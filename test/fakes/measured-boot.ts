@@ -36,7 +36,7 @@ export function smallBoot(): MeasureInput {
     moduleCommandLines: ["dom0 console=hvc0"],
     files: [measuredFile("initrd", "/initrd.img", "an initrd"), measuredFile("linux", "/vmlinuz", "a kernel")],
     image: measuredImage(ukiImage("root=/dev/vda2"), {
-      options: "root=/dev/vda3",
+      options: "root=/dev/vda3 quiet",
       addons: [{ name: "debug.addon.efi", read: rangesOf(addon), size: addon.length }],
       companions: [
         { path: "/.extra/credentials/a.cred", bytes: () => encode("secret") },

@@ -1,4 +1,6 @@
+import { authenticodeTargets } from "./authenticode-targets.ts";
 import { binaryTargets } from "./binary-targets.ts";
+import { certificateTargets } from "./certificate-targets.ts";
 import type { FuzzTarget } from "./engine.ts";
 import { finderTargets } from "./finder-targets.ts";
 import { handoffTargets } from "./handoff-targets.ts";
@@ -8,16 +10,20 @@ import { packageTargets } from "./package-targets.ts";
 import { programTargets } from "./program-targets.ts";
 import { rollbackTargets } from "./rollback-targets.ts";
 import { textTargets } from "./text-targets.ts";
+import { tpmTargets } from "./tpm-targets.ts";
 
 /** Every parser that reads what a disk, a server or an operator wrote. */
 export const parserTargets: readonly FuzzTarget[] = [
   ...textTargets,
   ...binaryTargets,
+  ...authenticodeTargets,
+  ...certificateTargets,
   ...handoffTargets,
   ...manifestTargets,
   ...openpgpTargets,
   ...packageTargets,
   ...rollbackTargets,
+  ...tpmTargets,
 ];
 
 /** What runs such texts as programs, and what looks for them. */

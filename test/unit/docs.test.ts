@@ -94,14 +94,14 @@ interface Fence {
 
 /** Fenced blocks of a paper. */
 function fences(text: string): Fence[] {
-  return [...text.matchAll(/^```(\w*)\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({
+  return [...text.matchAll(/^```(\w*)[^\n]*\n(.*?)^```$/gms)].map(([, language = "", body = ""]) => ({
     language,
     text: body,
   }));
 }
 
 function withoutFences(text: string): string {
-  return text.replace(/^```\w*\n.*?^```$/gms, "");
+  return text.replace(/^```\w*[^\n]*\n.*?^```$/gms, "");
 }
 
 /** The names that links to headings use, as GitHub and others make them. */

@@ -7,8 +7,8 @@ import {
   readAuthenticode,
   type WinCertificate,
 } from "../../formats/authenticode.ts";
-import { hex } from "../../formats/bytes.ts";
-import { sameBytes } from "../../formats/der.ts";
+import { hex, sameBytes } from "../../formats/bytes.ts";
+
 import { FormatError } from "../../formats/format-error.ts";
 import { oid } from "../../formats/object-identifiers.ts";
 import { rangesOf } from "../../formats/ranges.ts";

@@ -1,6 +1,7 @@
-import { hex } from "../../formats/bytes.ts";
+import { hex, sameBytes } from "../../formats/bytes.ts";
 import { type CmsSignedData, type CmsSigner, isSignedAttributes } from "../../formats/cms.ts";
-import { sameBytes } from "../../formats/der.ts";
+
+import { quote } from "../../formats/format-error.ts";
 import { hashTitle, oid, oidTitle } from "../../formats/object-identifiers.ts";
 import { printable } from "../../formats/printable.ts";
 import type { Certificate } from "../../formats/x509.ts";
@@ -14,6 +15,9 @@ import {
   type MessageContent,
   strongHash,
 } from "./x509-key.ts";
+
+/** Most certificates that are tried for one signer: one serial number of one issuer has one. */
+export const signerCertificatesMax = 4;
 
 export interface CmsCheck {
   readonly data: CmsSignedData;
@@ -39,9 +43,12 @@ export function checkCmsSigner(check: CmsCheck): CheckResult {
   const problem = typeProblem(check);
   if (problem !== null) return refused(problem);
   const roots = certificateAnchors(context.anchors);
-  const named = [...data.certificates, ...roots.map(({ certificate }) => certificate)]
+  const named = [...roots.map(({ certificate }) => certificate), ...data.certificates]
     .filter((certificate) => isNamed(signer, certificate))
     .filter((one, index, all) => all.findIndex((other) => sameBytes(other.der, one.der)) === index);
+  if (named.length > signerCertificatesMax) {
+    return refused(`${named.length} certificates are the signer's by name, at most ${signerCertificatesMax} are tried`);
+  }
   let first: CheckResult | null = null;
   for (const certificate of named) {
     const result = checkWith(check, hash.name, certificate, roots);
@@ -130,10 +137,10 @@ function checkWith(
 ): CheckResult {
   const { data, signer, context, usage, checkTimes, scheme } = check;
   const { clock, revocations } = context;
+  const { found: key, reason } = certificateKey(certificate);
+  if (key === null) return refused(`certificate ${quote(certificate.subjectText)} ${reason}`);
   const chain = buildChain(certificate, data.certificates, roots, { clock, revocations, checkTimes, usage });
   if (chain.anchor === null) return refused(chain.reason);
-  const { found: key, reason } = certificateKey(certificate);
-  if (key === null) return refused(`the signer's certificate ${reason}`);
   const unfit = algorithmProblem(signer.signatureAlgorithm, key);
   if (unfit !== null) return refused(`the signature ${unfit}`);
   const problem = signatureProblem(check, hash, key);

@@ -1,6 +1,6 @@
 import { verify } from "node:crypto";
-import { hex } from "../../formats/bytes.ts";
-import { derTag, sameBytes } from "../../formats/der.ts";
+import { hex, sameBytes } from "../../formats/bytes.ts";
+import { derTag } from "../../formats/der.ts";
 import { FormatError } from "../../formats/format-error.ts";
 import { oid, oidTitle } from "../../formats/object-identifiers.ts";
 import { type OsPackageSignature, parseOsPackageDescriptor } from "../../formats/os-package.ts";

@@ -114,7 +114,7 @@ export interface Signer {
   readonly scheme: SchemeName;
   /**
    * What tells signers apart: `spki:` and the SHA-256 of a SubjectPublicKeyInfo, `openpgp:` and a primary fingerprint,
-   * `x509:` and root and subject. Two signers that share one are the same for a threshold.
+   * `x509:` and root and subject, `image:` and the id of an image's digest. Two signers that share one are the same for a threshold.
    */
   readonly identities: readonly string[];
 }

@@ -16,7 +16,9 @@ const glanceBytes = 4096;
 
 const families: readonly Family[] = [
   {
-    fits: (_, text) => text.startsWith("untrusted comment:"),
+    // Also a public key on one line, and what signify packs (gzip), which it refuses by name.
+    fits: (bytes, text) =>
+      text.startsWith("untrusted comment:") || /^RW[Q-T]/.test(text) || (bytes[0] === 0x1f && bytes[1] === 0x8b),
     async load() {
       const [minisign, signify] = await Promise.all([import("./minisign.ts"), import("./signify.ts")]);
       return {

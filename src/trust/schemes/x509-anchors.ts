@@ -2,7 +2,7 @@ import { createHash } from "node:crypto";
 import { latin1 } from "../../formats/bytes.ts";
 import { contextTag, derTag } from "../../formats/der.ts";
 import { FormatError, quote } from "../../formats/format-error.ts";
-import { parsePem } from "../../formats/pem.ts";
+import { parsePem, pemBytesMax } from "../../formats/pem.ts";
 import { parseCertificate } from "../../formats/x509.ts";
 import type { AnchorReader, CertificateAnchor } from "./scheme.ts";
 
@@ -16,6 +16,7 @@ export const x509AnchorReader: AnchorReader = {
   what: "X.509 certificate",
 
   recognises(bytes: Uint8Array): boolean {
+    if (bytes.length > pemBytesMax) return false;
     return isCertificateDer(bytes) || /^-----BEGIN (?:X\.?509 |TRUSTED )?CERTIFICATE-----/m.test(latin1(bytes));
   },
 

@@ -1,5 +1,6 @@
 import { createHash } from "node:crypto";
-import { sameBytes } from "../../formats/der.ts";
+import { sameBytes } from "../../formats/bytes.ts";
+
 import { quote } from "../../formats/format-error.ts";
 import { oid, oidTitle } from "../../formats/object-identifiers.ts";
 import {

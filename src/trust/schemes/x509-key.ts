@@ -1,5 +1,6 @@
 import { constants, createPublicKey, type KeyObject, publicDecrypt, verify } from "node:crypto";
-import { derOid, derTag, derWhole, sameBytes } from "../../formats/der.ts";
+import { sameBytes } from "../../formats/bytes.ts";
+import { derOid, derTag, derWhole } from "../../formats/der.ts";
 import { FormatError } from "../../formats/format-error.ts";
 import { type HashName, hashTitle, oid, oidTitle } from "../../formats/object-identifiers.ts";
 import type { AlgorithmIdentifier, Certificate, SignatureAlgorithm } from "../../formats/x509.ts";
@@ -8,8 +9,10 @@ import type { DigestName, SignedContent } from "./scheme.ts";
 
 /** Smallest RSA key that is taken, bits. */
 export const rsaBitsMin = 2048;
-/** Largest RSA key that is taken, bits; OpenSSL's limit. */
-export const rsaBitsMax = 16_384;
+/** Largest RSA key that is taken, bits: what checks a signature takes a time that grows with the square. */
+export const rsaBitsMax = 8192;
+/** Largest exponent of an RSA key, bits; it is 17 in practice. */
+export const rsaExponentBitsMax = 64;
 
 /** The curves that are taken. */
 const curves: readonly string[] = [oid.p256, oid.p384, oid.p521];
@@ -85,6 +88,9 @@ function rsaProblem(key: KeyObject): string | null {
   if (modulusLength < rsaBitsMin)
     return `has an RSA key of ${modulusLength} bits, at least ${rsaBitsMin} are asked for`;
   if (modulusLength > rsaBitsMax) return `has an RSA key of ${modulusLength} bits, at most ${rsaBitsMax} are taken`;
+  if (publicExponent >> BigInt(rsaExponentBitsMax) > 0n) {
+    return `has an RSA key with an exponent of more than ${rsaExponentBitsMax} bits`;
+  }
   if (publicExponent < 3n || publicExponent % 2n === 0n) return `has an RSA key with the exponent ${publicExponent}`;
   return null;
 }

@@ -290,6 +290,11 @@ describe("certificates from parts", () => {
       "nameConstraints: nothing more expected",
     ],
     [
+      "a directory name that is not built up",
+      extensions(extension(oid.subjectAltName, sequence(der(0x84, [1])))),
+      "name: a GeneralName expected",
+    ],
+    [
       "a name that is none",
       extensions(extension(oid.subjectAltName, sequence(integer(1)))),
       "name: a GeneralName expected",

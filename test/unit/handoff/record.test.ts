@@ -227,7 +227,7 @@ describe("a boot", () => {
       asked.push(facts);
       return handed;
     });
-    expect(asked).toEqual([{ commandLine: "BOOT_IMAGE=/v quiet", isUnified: false }]);
+    expect(asked).toEqual([{ commandLine: "BOOT_IMAGE=/v quiet", unified: null }]);
     expect(initrd?.equals(Buffer.concat([textOf("initrd\0\0"), recordArchive(handed)]))).toBe(true);
   });
   it("without a record loads the initrd that was verified, and no more", async () =>

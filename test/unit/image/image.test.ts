@@ -272,7 +272,7 @@ describe("refusals", () => {
     mkdirSync(at("none"));
     await expectRefused(
       ["--keys", at("none")],
-      `build an image: there is no *.pub file in "${at("none")}", and trust is "enforce": ${waysOut}`,
+      `build an image: there is no trusted key in "${at("none")}", and trust is "enforce": ${waysOut}`,
     );
   });
   it("a key that is none", async () => {

@@ -283,7 +283,7 @@ describe("what an image is given", () => {
         [".dtb", "tree b"],
       ]),
     ];
-    expect(parameters({ addons, options: "own" })).toEqual([
+    expect(parameters({ addons, options: "own quiet debug" })).toEqual([
       ["12 EV_IPL own", sha(wide("own\0"))],
       ["12 EV_IPL quiet debug", sha(wide("quiet debug\0"))],
       ["12 EV_EVENT_TAG b.addon.efi", sha("tree b")],
@@ -292,6 +292,15 @@ describe("what an image is given", () => {
       ["12 EV_EVENT_TAG a.addon.efi", sha("initrd a")],
       ["12 EV_EVENT_TAG b.addon.efi", sha("initrd b")],
     ]);
+  });
+
+  it("options that end like those of an add-on", () => {
+    const addons = [addon("a.addon.efi", [[".cmdline", "quiet"]])];
+    const texts = (options: string): string[] =>
+      parameters({ addons, options }).map(([line]) => line.slice("12 EV_IPL ".length));
+    expect(texts("quiet")).toEqual(["quiet"]);
+    expect(texts("quiet quiet")).toEqual(["quiet", "quiet"]);
+    expect(texts("unquiet")).toEqual(["unquiet", "quiet"]);
   });
 
   it("companions: an archive of each kind, whatever their order", () => {

@@ -192,6 +192,20 @@ describe("a manifest", () => {
     ));
   it("that is not valid yet", () =>
     refuses({ files: withManifest(manifestOf({ notBefore: now + 1000 }), alice) }, `${where}: not valid before`));
+  it("does not vouch for more than one word before the options", async () => {
+    const files = withManifest(manifestOf(), alice);
+    await trusts({ files, entry: entryOf({ bootImage: "BOOT_IMAGE=(hd0,gpt2)/vmlinuz-6.1" }) });
+    const strange = [
+      "BOOT_IMAGE=/a init=/bin/sh",
+      "init=/bin/sh",
+      'BOOT_IMAGE="/a',
+      "BOOT_IMAGE=/a\u00a0x",
+      "BOOT_IMAGE=",
+    ];
+    for (const bootImage of strange) {
+      await refuses({ files, entry: entryOf({ bootImage }) }, "is not the one word BOOT_IMAGE=PATH");
+    }
+  });
   it("of files: each counts in its role only", async () => {
     const files = Object.entries({ linux: "/vmlinuz", config: "/entry.conf" } as const).map(([role, path]) => ({
       role: role as "linux" | "config",

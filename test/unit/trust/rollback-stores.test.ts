@@ -2,16 +2,16 @@ import { afterAll, beforeAll, describe, expect, it, test } from "vitest";
 import type { FileSource } from "../../../src/discovery/source.ts";
 import type { EfiVariable } from "../../../src/formats/efi-variable.ts";
 import { writeRollbackMinimums } from "../../../src/formats/rollback-minimums.ts";
-import { type RollbackVerdict, readRollbackSettings } from "../../../src/trust/rollback.ts";
+import { judgeRollback, type RollbackVerdict, readRollbackSettings } from "../../../src/trust/rollback.ts";
 import type { RollbackFiles } from "../../../src/trust/rollback-files.ts";
 import {
-  checkRollback,
   openRollbackStore,
   type ProvisionOptions,
   type RollbackDevices,
   type RollbackStore,
   readingDevices,
   readKeptMinimum,
+  readKeptMinimums,
   rollbackVariable,
 } from "../../../src/trust/rollback-stores.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
@@ -46,29 +46,33 @@ it("no store", () => {
   expect(openRollbackStore(readRollbackSettings({}, "test"), devicesWith({}))).toBeNull();
 });
 
-describe("readKeptMinimum", () => {
-  it("nothing without a store or a product", async () => {
-    expect(await readKeptMinimum(null, "acme-os")).toBeNull();
-    expect(await readKeptMinimum(storeOf({ store: "efi" }, {}), null)).toBeNull();
-  });
-  it("what the store says", async () => {
-    const store = storeOf({ store: "efi" }, { readVariable: () => null });
-    const where = "EFI variable SlipwayRollback";
-    expect(await readKeptMinimum(store, "acme-os")).toEqual({ where, minimum: null, problem: null });
-  });
-  it("what is wrong with it", async () => {
-    const store = storeOf({ store: "efi" }, {});
-    const where = "EFI variable SlipwayRollback";
-    const problem = "reading a variable was not expected";
-    expect(await readKeptMinimum(store, "acme-os")).toEqual({ where, minimum: null, problem });
-  });
+describe("what is kept", () => {
+  const kept = async (settings: object, devices: Partial<RollbackDevices>): Promise<unknown> => {
+    const products = [{ name: "acme-os" }];
+    const read = readRollbackSettings({ ...settings, products }, "test");
+    return Object.fromEntries(await readKeptMinimums(read, devicesWith(devices)));
+  };
+  const where = "EFI variable SlipwayRollback";
+  it("nothing without a store", async () => expect(await kept({}, {})).toEqual({}));
+  it("what the store says", async () =>
+    expect(await kept({ store: "efi" }, { readVariable: () => null })).toEqual({
+      "acme-os": { where, minimum: null, problem: null },
+    }));
+  it("what is wrong with it", async () =>
+    expect(await kept({ store: "efi" }, {})).toEqual({
+      "acme-os": { where, minimum: null, problem: "reading a variable was not expected" },
+    }));
 });
 
 describe("where entries are judged", () => {
   const settings = { store: "file", volume: "label=ESP", path: "/minimums", products: [{ name: "acme-os" }] };
   const bytes = writeRollbackMinimums(new Map([["acme-os", 2]]));
-  const check = (product: string, version: number, sources: readonly FileSource[]): Promise<RollbackVerdict> =>
-    checkRollback(readRollbackSettings(settings, "test"), { product, version }, readingDevices(null, sources));
+  const noTpm = async (): Promise<null> => null;
+  const check = async (product: string, version: number, sources: readonly FileSource[]): Promise<RollbackVerdict> => {
+    const read = readRollbackSettings(settings, "test");
+    const kept = await readKeptMinimums(read, readingDevices(noTpm, sources));
+    return judgeRollback(read, { product, version }, kept.get(product) ?? null);
+  };
   const esp = memorySource("vda1", { "/minimums": bytes }, { label: "ESP" });
 
   it("the minimum of a volume's file holds", async () => {
@@ -85,7 +89,7 @@ describe("where entries are judged", () => {
     expect((await check("acme-os", 2, [broken])).reason).toMatch(/label=ESP: rollback minimums: JSON expected: /);
   });
   it("nothing is written", async () => {
-    const devices = readingDevices(null, [esp]);
+    const devices = readingDevices(noTpm, [esp]);
     const efi = openRollbackStore(readRollbackSettings({ store: "efi" }, "test"), {
       ...devices,
       readVariable: () => null,

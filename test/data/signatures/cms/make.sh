@@ -1,14 +1,14 @@
 #!/bin/sh
 # Makes the certificates and signatures of this directory with openssl 3.0, certtool 3.7 (GnuTLS) and gpgsm 2.2, and prints what
-# `openssl cms -verify` says of them (of Ed25519: certtool). Keys are kept in keys/: they are for
-# tests and protect nothing. Certificates are valid from 2026 to 2045 where nothing else is said. Argument: none.
+# `openssl cms -verify` says of them (of Ed25519: certtool). The keys in keys/ are for tests and protect nothing. Certificates
+# are valid from 2026 to 2045 where nothing else is said.
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 cd "$here"
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 mkdir -p keys
-rm -f ./*.pem ./*.der ./*.p7s ./*.cms message*
+rm -f ./*.pem ./*.der ./*.p7s message*
 
 cat > "$work/ca.cnf" <<S
 [ca]

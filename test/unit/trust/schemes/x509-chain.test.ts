@@ -1,3 +1,4 @@
+import { spawnSync } from "node:child_process";
 import { createHash, generateKeyPairSync, sign } from "node:crypto";
 import { describe, expect, test } from "vitest";
 import { oid } from "../../../../src/formats/object-identifiers.ts";
@@ -10,7 +11,7 @@ import {
   chainCertificatesMax,
   chainSignaturesMax,
 } from "../../../../src/trust/schemes/x509-chain.ts";
-import { certificateAnchor, certificateOf, fixtureTime } from "../../../fakes/certificates.ts";
+import { certificateAnchor, certificateOf, cmsPath, fixtureTime } from "../../../fakes/certificates.ts";
 import { der, derOidOf, integer, octets, sequence, setOf, tagged } from "../../../fakes/der-writer.ts";
 
 const options: ChainOptions = {
@@ -35,42 +36,62 @@ function chainOf(leaf: string, enclosed: string[], roots = ["root"], changed: Pa
 
 const goodChain = "p256 Acme Signing CA Acme Root [root]";
 
+const goodChains: [what: string, leaf: string, enclosed: string[], roots: string[], wanted: string][] = [
+  ["over an intermediate", "p256", ["signing-ca"], ["root"], goodChain],
+  ["whatever else is enclosed", "p256", ["root", "child", "sub-ca", "signing-ca", "p256"], ["root"], goodChain],
+  ["the intermediate is trusted", "p256", [], ["signing-ca"], "p256 Acme Signing CA [signing-ca]"],
+  [
+    "it ends at the first that is trusted",
+    "p256",
+    ["signing-ca"],
+    ["root", "signing-ca"],
+    "p256 Acme Signing CA [signing-ca]",
+  ],
+  ["the certificate itself is trusted", "p256", [], ["p256"], "p256 [p256]"],
+  ["self-signed, no CA, no usages", "pinned", [], ["root", "pinned"], "pinned [pinned]"],
+  ["past an expired twin", "p256", ["expired-ca", "signing-ca"], ["root"], goodChain],
+  ["past a root of the same name", "p256", ["signing-ca"], ["other-root", "root"], goodChain],
+  [
+    "past a root of the same name without key identifier",
+    "p256",
+    ["signing-ca"],
+    ["other-root-plain", "root"],
+    goodChain,
+  ],
+  [
+    "a root that was signed with SHA-1",
+    "p256",
+    ["signing-ca"],
+    ["root-sha1"],
+    "p256 Acme Signing CA Acme Root [root-sha1]",
+  ],
+  ["a name that its CA permits", "inside", ["constrained"], ["root"], "inside Constrained CA Acme Root [root]"],
+  [
+    "a CA that restricts names that nobody has",
+    "inside",
+    ["mail-ca"],
+    ["root"],
+    "inside Constrained CA Acme Root [root]",
+  ],
+  ["RSA-PSS keys, P-384", "pss", ["signing-ca"], ["root"], "pss Acme Signing CA Acme Root [root]"],
+  ["P-384", "p384", ["signing-ca"], ["root"], "p384 Acme Signing CA Acme Root [root]"],
+  ["Ed25519", "ed25519", ["signing-ca"], ["root"], "ed25519 Acme Signing CA Acme Root [root]"],
+];
+
 describe("chains", () => {
-  test.each<[string, string, string[], string[], string]>([
-    ["over an intermediate", "p256", ["signing-ca"], ["root"], goodChain],
-    ["whatever else is enclosed", "p256", ["root", "child", "sub-ca", "signing-ca", "p256"], ["root"], goodChain],
-    ["the intermediate is trusted", "p256", [], ["signing-ca"], "p256 Acme Signing CA [signing-ca]"],
-    [
-      "it ends at the first that is trusted",
-      "p256",
-      ["signing-ca"],
-      ["root", "signing-ca"],
-      "p256 Acme Signing CA [signing-ca]",
-    ],
-    ["the certificate itself is trusted", "p256", [], ["p256"], "p256 [p256]"],
-    ["self-signed, no CA, no usages", "pinned", [], ["root", "pinned"], "pinned [pinned]"],
-    ["past an expired twin", "p256", ["expired-ca", "signing-ca"], ["root"], goodChain],
-    ["past a root of the same name", "p256", ["signing-ca"], ["other-root", "other-root-plain", "root"], goodChain],
-    [
-      "a root that was signed with SHA-1",
-      "p256",
-      ["signing-ca"],
-      ["root-sha1"],
-      "p256 Acme Signing CA Acme Root [root-sha1]",
-    ],
-    ["a name that its CA permits", "inside", ["constrained"], ["root"], "inside Constrained CA Acme Root [root]"],
-    [
-      "a CA that restricts names that nobody has",
-      "inside",
-      ["mail-ca"],
-      ["root"],
-      "inside Constrained CA Acme Root [root]",
-    ],
-    ["RSA-PSS keys, P-384", "pss", ["signing-ca"], ["root"], "pss Acme Signing CA Acme Root [root]"],
-    ["P-384", "p384", ["signing-ca"], ["root"], "p384 Acme Signing CA Acme Root [root]"],
-    ["Ed25519", "ed25519", ["signing-ca"], ["root"], "ed25519 Acme Signing CA Acme Root [root]"],
-  ])("%s", (_what, leaf, enclosed, roots, wanted) => {
+  test.each(goodChains)("%s", (_what, leaf, enclosed, roots, wanted) => {
     expect(chainOf(leaf, enclosed, roots)).toBe(wanted);
+  });
+
+  // openssl takes the first of two roots with the same name and no key identifier, and does not go back.
+  const judged = goodChains.filter(([, , , roots]) => !roots.includes("other-root-plain"));
+
+  test.each(judged)("%s: openssl finds one too", (_what, leaf, enclosed, roots) => {
+    const flags = ["-partial_chain", "-x509_strict", "-attime", String(fixtureTime / 1000)];
+    const given = enclosed.flatMap((name) => ["-untrusted", cmsPath(`${name}.pem`)]);
+    const trusted = roots.flatMap((name) => ["-trusted", cmsPath(`${name}.pem`)]);
+    const { status } = spawnSync("openssl", ["verify", ...flags, ...given, ...trusted, cmsPath(`${leaf}.pem`)]);
+    expect(status).toBe(0);
   });
 
   test.each<[string, string, string[], string[], string]>([

@@ -24,16 +24,37 @@ const rsa = oid.rsaEncryption;
 
 describe("keys that are refused", () => {
   test.each<[string, Certificate, string]>([
-    ["too short", withKey(rsa, nothing, rsaKey(255, exponent)), "has an RSA key of 2040 bits, at least 2048 are asked for"],
-    ["too long", withKey(rsa, nothing, rsaKey(2049, exponent)), "has an RSA key of 16392 bits, at most 16384 are taken"],
+    [
+      "too short",
+      withKey(rsa, nothing, rsaKey(255, exponent)),
+      "has an RSA key of 2040 bits, at least 2048 are asked for",
+    ],
+    ["too long", withKey(rsa, nothing, rsaKey(1025, exponent)), "has an RSA key of 8200 bits, at most 8192 are taken"],
     ["exponent 1", withKey(rsa, nothing, rsaKey(256, integer(1))), "has an RSA key with the exponent 1"],
+    [
+      "a long exponent",
+      withKey(rsa, nothing, rsaKey(256, integer(1, ...new Uint8Array(7), 1))),
+      "has an RSA key with an exponent of more than 64 bits",
+    ],
     ["exponent 4", withKey(rsa, nothing, rsaKey(256, integer(4))), "has an RSA key with the exponent 4"],
     ["no RSAPublicKey", withKey(rsa, nothing, integer(1)), "has a key that cannot be read"],
     ["DSA", withKey("1.2.840.10040.4.1", nothing, integer(1)), "has a key of a kind that is not taken: DSA"],
-    ["a point that is none", withKey(oid.ecPublicKey, derOidOf(oid.p256), new Uint8Array(65).fill(4)), "has a key that cannot be read"],
-    ["a curve without name", withKey(oid.ecPublicKey, sequence(), new Uint8Array(65).fill(4)), "has an EC key whose curve has no name"],
+    [
+      "a point that is none",
+      withKey(oid.ecPublicKey, derOidOf(oid.p256), new Uint8Array(65).fill(4)),
+      "has a key that cannot be read",
+    ],
+    [
+      "a curve without name",
+      withKey(oid.ecPublicKey, sequence(), new Uint8Array(65).fill(4)),
+      "has an EC key whose curve has no name",
+    ],
     ["no curve", withKey(oid.ecPublicKey, null, new Uint8Array(65).fill(4)), "has an EC key whose curve has no name"],
-    ["a broken name of a curve", withKey(oid.ecPublicKey, der(6), new Uint8Array(65).fill(4)), "has an EC key whose curve has no name"],
+    [
+      "a broken name of a curve",
+      withKey(oid.ecPublicKey, der(6), new Uint8Array(65).fill(4)),
+      "has an EC key whose curve has no name",
+    ],
     ["a compressed point", certificateOf("compressed"), "has an EC key that is not in the uncompressed form"],
   ])("%s", (_what, certificate, reason) => {
     expect(certificateKey(certificate)).toEqual({ found: null, reason });
@@ -56,15 +77,20 @@ describe("RSA with PKCS #1 v1.5 over a digest: OpenSSL's verdict over the bytes 
   const content = { digest: () => digest, bytes: () => message };
 
   /** The 256 bytes that are to be signed: 0, a kind, padding, 0, what is to be DigestInfo. */
-  function encoded(info: Uint8Array, parts: { kind?: number; filler?: number; separator?: number; behind?: number } = {}): Uint8Array {
+  function encoded(
+    info: Uint8Array,
+    parts: { kind?: number; filler?: number; separator?: number; behind?: number } = {},
+  ): Uint8Array {
     const { kind = 1, filler = 0xff, separator = 0, behind = 0 } = parts;
     const padding = new Uint8Array(256 - 3 - info.length - behind).fill(filler);
     return Uint8Array.from([0, kind, ...padding, separator, ...info, ...new Uint8Array(behind)]);
   }
-  const raw = (bytes: Uint8Array): Uint8Array => privateEncrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, bytes);
+  const raw = (bytes: Uint8Array): Uint8Array =>
+    privateEncrypt({ key: privateKey, padding: constants.RSA_NO_PADDING }, bytes);
 
   /** Lengths in more bytes than needed, as BER has them. */
-  const longLength = (tag: number, content: Uint8Array): Uint8Array => Uint8Array.from([tag, 0x81, content.length, ...content]);
+  const longLength = (tag: number, content: Uint8Array): Uint8Array =>
+    Uint8Array.from([tag, 0x81, content.length, ...content]);
 
   test.each<[string, Uint8Array, boolean]>([
     ["made by OpenSSL", sign("sha256", message, privateKey), true],
@@ -81,7 +107,11 @@ describe("RSA with PKCS #1 v1.5 over a digest: OpenSSL's verdict over the bytes 
     ["a length of two bytes inside", raw(encoded(sequence(sequence(sha256, der(5)), longLength(4, digest)))), false],
     ["something behind the digest", raw(encoded(sequence(sequence(sha256, der(5)), octets(digest), der(5)))), false],
     ["a shorter digest", raw(encoded(sequence(sequence(sha256, der(5)), octets(digest.subarray(0, 31))))), false],
-    ["SHA-512/256 is named", raw(encoded(sequence(sequence(derOidOf("2.16.840.1.101.3.4.2.6"), der(5)), octets(digest)))), false],
+    [
+      "SHA-512/256 is named",
+      raw(encoded(sequence(sequence(derOidOf("2.16.840.1.101.3.4.2.6"), der(5)), octets(digest)))),
+      false,
+    ],
     ["the digest alone", raw(encoded(digest)), false],
     ["nothing at all", raw(encoded(new Uint8Array())), false],
     ["all zero", new Uint8Array(256), false],

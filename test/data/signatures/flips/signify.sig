@@ -1,0 +1,2 @@
+untrusted comment: verify with plain.pub
+RWQVHdCmdxXQRQ6QwAxgDKuALDOjROS/Cb1VE8cNmO/Gg31O8UYPbkN6RCK9bLEr+e5cvJO118rj9Fs1GpGN7jzmU4BoAV73fAY=
