@@ -54,9 +54,7 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
     const verdict = verify(artifacts, context.policy, kept);
     if (!verdict.ok) return refuse(report, entry, verdict.reason);
     const { boot } = verdict;
-    if (boot.mode === "off") report.mark(`unverified ${entry.id}: trust is off`);
-    else if (boot.concerns.length > 0) report.failure(`unverified ${entry.id}: audit: ${boot.concerns.join("; ")}`);
-    else report.mark(`verified ${entry.id} by ${boot.by.join(", ")}`);
+    reportTrust(report, boot);
     const kernel = await loadMeasured(context, boot);
     await context.closeSources();
     await flushConsoles(report);
@@ -64,6 +62,17 @@ export async function attempt(context: AttemptContext, entry: BootEntry): Promis
     return await execute(system, kernel);
   } catch (error) {
     return refuse(report, entry, messageOf(error));
+  }
+}
+
+function reportTrust(report: Report, { entry, mode, by, concerns }: VerifiedBoot): void {
+  const concern = concerns.join("; ");
+  if (mode === "off") report.mark(`unverified ${entry.id}: trust is off`);
+  else if (mode === "audit" && concern !== "") report.failure(`unverified ${entry.id}: audit: ${concern}`);
+  else {
+    // What the policy would rather have known and does not insist on.
+    if (concern !== "") report.failure(`warning: ${entry.id}: ${concern}`);
+    report.mark(`verified ${entry.id} by ${by.length === 0 ? "the policy" : by.join(", ")}`);
   }
 }
 

@@ -1,7 +1,7 @@
 import { readFile } from "node:fs/promises";
 import { release } from "node:os";
 import { MachineSources } from "../discovery/machine-sources.ts";
-import { consoles as consoleValues, parameters } from "../formats/cmdline.ts";
+import { consoles as consoleValues } from "../formats/cmdline.ts";
 import { errorCode, messageOf } from "../formats/error-text.ts";
 import { nativeSystem } from "../linux/native.ts";
 import type { System } from "../linux/system.ts";
@@ -12,14 +12,7 @@ import { Remarks } from "../machine/kernel-files.ts";
 import { type MachineDescription, readMachineDescription } from "../machine/machine-description.ts";
 import { ModuleLoader } from "../machine/modules.ts";
 import { type Policy, permissionsOf } from "../trust/policy.ts";
-import {
-  type Config,
-  configPath,
-  defaultConfig,
-  type OverriddenConfig,
-  overrideConfig,
-  parseConfig,
-} from "./config.ts";
+import { type Config, configPath, defaultConfig, parseConfig } from "./config.ts";
 import { DeviceEvents } from "./device-events.ts";
 import { loadOptions } from "./load-options.ts";
 import { BootMeasurer } from "./measured-boot.ts";
@@ -27,7 +20,7 @@ import { Report } from "./report.ts";
 import { Rescue, type RescueOptions } from "./rescue.ts";
 import { BootSession } from "./session.ts";
 import { mountEarly, mountKernelFilesystems } from "./setup.ts";
-import { permittedConfig, readFirmwareTrust, readImageTrust } from "./trust.ts";
+import { effectiveConfig, permittedConfig, readFirmwareTrust, readImageTrust } from "./trust.ts";
 
 /** A timer that never matters: as long as it runs, PID 1 has something to wait for and does not exit. */
 const longMs = 2 ** 30;
@@ -44,7 +37,9 @@ export async function runInit(): Promise<never> {
   const report = new Report();
   const own = new Set<number>();
   // What rescue may do until the configuration is read: the defaults, which allow little.
-  const options: { current: RescueOptions } = { current: { ...defaultConfig.rescue, beforeShell: async () => {} } };
+  const options: { current: RescueOptions } = {
+    current: { ...defaultConfig.rescue, edit: false, beforeShell: async () => {} },
+  };
   let session: BootSession | null = null;
   let rescue: Rescue | null = null;
   const enterRescue = (reason: string): void => {
@@ -82,13 +77,14 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   const image = await readImageTrust(read);
   const warn = (problem: string): void => report.failure(`warning: ${problem}`);
   /** What a person may do at a console, by a policy; a shell opens nothing that is sealed to this boot. */
-  const rescueOptions = (known: Config, measurer: BootMeasurer): RescueOptions => ({
+  const rescueOptions = (known: Config, { document }: Policy, measurer: BootMeasurer): RescueOptions => ({
     ...known.rescue,
+    edit: permissionsOf(document).edit,
     beforeShell: () => measurer.sealOff(),
   });
   // Until the whole policy is known, the image's holds.
   const imageMeasurer = new BootMeasurer(image.policy.document.measure, warn);
-  options.current = rescueOptions(permittedConfig(read, image.policy), imageMeasurer);
+  options.current = rescueOptions(permittedConfig(read, image.policy), image.policy, imageMeasurer);
   // Listening begins before looking, so that nothing that appears in between is missed.
   const socket = system.openUeventSocket();
   const modules = await ModuleLoader.open(system, `/lib/modules/${release()}`, read.discovery.probeTimeoutSeconds);
@@ -101,7 +97,7 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   const { policy } = trust;
   const { config, refused } = effectiveConfig(read, policy, commandLine);
   const measurer = new BootMeasurer(policy.document.measure, warn);
-  options.current = rescueOptions(config, measurer);
+  options.current = rescueOptions(config, policy, measurer);
   for (const override of refused) problems.push(`kernel command line: ${override}`);
   for (const problem of [...problems, ...trust.problems]) warn(problem);
   const { mode } = policy.document;
@@ -141,15 +137,6 @@ function machineReader(report: Report): () => MachineDescription {
     for (const remark of remarks.sentences) report.failure(`warning: ${remark}`);
     return known;
   };
-}
-
-/** The configuration with what the kernel command line overrides, as far as configuration and policy permit. */
-function effectiveConfig(read: Config, policy: Policy, commandLine: string): OverriddenConfig {
-  const permits = permissionsOf(policy.document).commandLine;
-  const base = permits ? read : { ...read, commandLineOverrides: false };
-  const { config, refused } = overrideConfig(base, parameters(commandLine.trim()));
-  const reasons = permits ? refused : refused.map((text) => `${text} by the policy`);
-  return { config: permittedConfig(config, policy), refused: reasons };
 }
 
 /** A missing file means the defaults; a file that is not valid stops the boot, for nobody knows what it was to forbid. */

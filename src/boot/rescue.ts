@@ -14,6 +14,8 @@ export interface RescueOptions {
   /** 0: never. */
   readonly rebootAfterSeconds: number;
   readonly shell: boolean;
+  /** Whether words may be added to an entry's options. */
+  readonly edit: boolean;
   /** Done before a shell is opened; when it rejects, there is none. */
   readonly beforeShell: () => Promise<void>;
 }
@@ -73,13 +75,16 @@ export class Rescue {
   }
 
   #help(): string {
-    const shell = this.#shellAllowed() ? "\n  shell      a shell on this console" : "";
+    const boot = this.#options.edit
+      ? "boot N [WORD]   boot entry number N of the list, with words added to its options"
+      : "boot N          boot entry number N of the list";
+    const shell = this.#shellAllowed() ? "\n  shell           a shell on this console" : "";
     return `Commands:
-  list       what was found, and why it did not boot
-  boot N     boot entry number N of the list
-  retry      look at all devices again and try every entry${shell}
-  reboot     restart the machine
-  poweroff   switch it off
+  list            what was found, and why it did not boot
+  ${boot}
+  retry           look at all devices again and try every entry${shell}
+  reboot          restart the machine
+  poweroff        switch it off
 `;
   }
 
@@ -98,7 +103,7 @@ export class Rescue {
   }
 
   async #run(console: Console, lines: ConsoleLines, line: string): Promise<void> {
-    const [command = "", argument = ""] = line.split(/\s+/);
+    const [, command = "", argument = "", words = ""] = /^\s*(\S*)\s*(\S*)\s*(.*?)\s*$/s.exec(line) ?? [];
     const session = this.#session();
     switch (command) {
       case "":
@@ -107,7 +112,7 @@ export class Rescue {
         console.write(session === null ? notStarted : describeMenu(session.view));
         break;
       case "boot":
-        await this.#boot(console, session, argument);
+        await this.#boot(console, session, argument, words);
         break;
       case "retry":
         if (session === null) console.write(notStarted);
@@ -128,11 +133,12 @@ export class Rescue {
     console.write("slipway> ");
   }
 
-  async #boot(console: Console, session: BootSession | null, argument: string): Promise<void> {
+  async #boot(console: Console, session: BootSession | null, argument: string, words: string): Promise<void> {
     const entry = session?.view.ranking.order[Number(argument) - 1]?.entry;
     if (session === null || entry === undefined)
       console.write(`no entry ${JSON.stringify(argument)}; "list" shows their numbers\n`);
-    else console.write(`not booted: ${printable(await session.boot(entry))}\n`);
+    else if (words !== "" && !this.#options.edit) console.write("not booted: the policy lets nobody add options\n");
+    else console.write(`not booted: ${printable(await session.boot(entry, words))}\n`);
   }
 
   async #reboot(kind: "restart" | "power-off"): Promise<void> {

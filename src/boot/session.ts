@@ -100,9 +100,9 @@ export class BootSession {
     }
   }
 
-  /** Boots one entry at a person's word; the reason when it did not. */
-  async boot(entry: BootEntry): Promise<string> {
-    return this.#exclusive(() => this.#attempt(entry));
+  /** Boots one entry at a person's word, with words behind its options; the reason when it did not. */
+  async boot(entry: BootEntry, addedOptions: string): Promise<string> {
+    return this.#exclusive(() => this.#attempt(addedOptions === "" ? entry : { ...entry, addedOptions }));
   }
 
   /** Forgets refusals and tries everything again. */
@@ -165,8 +165,11 @@ export class BootSession {
       { ...this.#parts, sources: [...sources.sources, ...this.#found.images], closeSources: () => sources.close() },
       entry,
     );
-    this.#refusals.delete(entry.id);
-    this.#refusals.set(entry.id, { source, reason });
+    // What was added to an entry says nothing of the entry itself.
+    if (entry.addedOptions === undefined) {
+      this.#refusals.delete(entry.id);
+      this.#refusals.set(entry.id, { source, reason });
+    }
     // An attempt that failed after the volumes were closed needs them again; a disk may have come meanwhile.
     await this.#refresh();
     return reason;

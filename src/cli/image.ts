@@ -1,4 +1,4 @@
-import { readFileSync, realpathSync, statSync } from "node:fs";
+import { closeSync, openSync, readFileSync, readSync, realpathSync, statSync } from "node:fs";
 import path from "node:path";
 import { isSea } from "node:sea";
 import { parseArgs } from "node:util";
@@ -8,6 +8,7 @@ import { messageOf } from "../formats/error-text.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { HostFiles } from "../image/host-files.ts";
 import { ImageError, imageError } from "../image/image-error.ts";
+import type { ImageNode, ImageTree } from "../image/image-tree.ts";
 import { archiveChunks, type ImageInclude, type ImageSizes, noSizes, planInitramfs } from "../image/initramfs.ts";
 import { selectModules } from "../image/kernel-modules.ts";
 import { moduleLists } from "../image/module-lists.ts";
@@ -215,7 +216,6 @@ async function build(options: BuildOptions, io: ImageIo, signal: AbortSignal | u
   if (policy.anchors.length === 0 && trust !== "off" && !document.firmware.db) {
     throw new ImageError(noKeysMessage(trust, options.keys));
   }
-  refuseLooseLockdown(document, config, options.includes);
   const modules = options.modules === null ? null : selectModules(options.modules, moduleLists);
   const host = new HostFiles();
   const plan = planInitramfs({
@@ -227,6 +227,7 @@ async function build(options: BuildOptions, io: ImageIo, signal: AbortSignal | u
     modules,
     includes: options.includes,
   });
+  if (document.lockdown) refuseLooseLockdown(config, plan.tree);
   const sizes = noSizes();
   const isProgressShown = options.report !== "none" && io.stderr.isTTY === true;
   const chunks = archiveChunks(plan.tree, sizes);
@@ -279,17 +280,36 @@ function noKeysMessage(trust: Config["trust"], directory: string | null): string
 }
 
 /** A locked image that was given a shell was not meant so, one way or the other. */
-function refuseLooseLockdown(document: PolicyDocument, config: Config, includes: readonly ImageInclude[]): void {
-  if (!document.lockdown) return;
+function refuseLooseLockdown(config: Config, tree: ImageTree): void {
   if (config.rescue.shell) {
     throw new ImageError('build an image: "rescue.shell" is true, which does not go with "lockdown" of the policy');
   }
-  const shell = includes.find(({ destination }) => /^\/(?:usr\/)?s?bin\//.test(destination));
-  if (shell !== undefined) {
+  const program = tree.nodes().find(isIncludedProgram);
+  if (program !== undefined) {
     throw new ImageError(
-      `build an image: include "${shell.destination}": with "lockdown" no program beside /init is taken, ` +
-        'for the kernel\'s "rdinit=" could start it',
+      `build an image: include "${program.path}": with "lockdown" no program beside /init and no library is taken, ` +
+        'for words on the kernel\'s command line ("rdinit=", "LD_PRELOAD=") could start it',
     );
+  }
+}
+
+/** Bytes from the beginning of an ELF file to behind its type (System V ABI, "ELF Header"). */
+const elfTypeEnd = 18;
+const elfRelocatable = 1;
+
+/** Whether an included file can be executed, or loaded into a program: a kernel module cannot. */
+function isIncludedProgram(node: ImageNode): boolean {
+  if (node.type !== "file" || node.part !== "include" || node.content.kind !== "file") return false;
+  if ((node.permissions & 0o111) !== 0) return true;
+  const head = Buffer.alloc(elfTypeEnd);
+  const file = openSync(node.content.source, "r");
+  try {
+    const length = readSync(file, head);
+    const isElf = length === elfTypeEnd && head.readUInt32BE(0) === 0x7f454c46;
+    const isBigEndian = head.readUInt8(5) === 2;
+    return isElf && (isBigEndian ? head.readUInt16BE(16) : head.readUInt16LE(16)) !== elfRelocatable;
+  } finally {
+    closeSync(file);
   }
 }
 

@@ -119,7 +119,8 @@ async function loadEntry(result: Survey, entry: BootEntry, policy: Policy): Prom
       say(`${entry.id} refused: ${verdict.reason}`);
       return exitRefused;
     }
-    for (const concern of verdict.boot.concerns) say(`${entry.id} is not verified: ${concern}`);
+    const { mode, concerns } = verdict.boot;
+    for (const concern of concerns) say(`${entry.id}${mode === "audit" ? " is not verified" : ""}: ${concern}`);
     await load(nativeSystem(), verdict.boot, liveOptions(result), {
       decided: (handoff) => say(`${entry.id} ${JSON.stringify(entry.title)}, by ${handoff}`),
       handOver: async (facts) => handedOver(verdict.boot, facts, policy, null),

@@ -1,13 +1,19 @@
 import { existsSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
 import { basename, dirname, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import type { FileSource } from "../discovery/source.ts";
 import { messageOf } from "../formats/error-text.ts";
+import { parseManifest } from "../formats/manifest.ts";
 import { printable } from "../formats/printable.ts";
+import { isSignedDocument, signedDocumentBytesMax } from "../formats/signed-document.ts";
 import { nativeSystem } from "../linux/native.ts";
 import { readFileArtifact } from "../trust/artifacts.ts";
+import { outsideValidity } from "../trust/clock.ts";
+import { readSignedDocument } from "../trust/manifests.ts";
 import type { Policy } from "../trust/policy.ts";
-import { type ArtifactVerdict, judgeFile } from "../trust/verify.ts";
+import { parsePolicy } from "../trust/policy-schema.ts";
+import { type ArtifactVerdict, judgeDocument, judgeFile } from "../trust/verify.ts";
 import {
   configUsage,
   enforcing,
@@ -41,7 +47,8 @@ export const verifyVerb: Verb = {
   usage: `usage: slipway verify [--json] [--policy FILE] [--keys DIR] [--config FILE] [--root SPEC]... ENTRY|FILE...
 
 Prints a verdict for each file of an entry (kernel, initrds, device tree, configuration) and for its
-options, or for single files, judged as the mode "enforce" would.
+options, or for single files, judged as the mode "enforce" would. A signed manifest or policy is judged by
+the signatures in it.
 Exit code: 0 when all are trusted, 2 when something is refused, 1 on failure.
 
   --json           print the verdicts as JSON (docs/json.md)
@@ -133,7 +140,40 @@ async function verifyWord(result: Survey, word: string, policy: Policy): Promise
 
 const fileTimeoutSeconds = 60;
 
+/** A signed document vouches for itself: a manifest or a policy. Null for any other file. */
+async function verifyDocument(path: string, policy: Policy): Promise<Result | null> {
+  const bytes = statSync(path).size > signedDocumentBytesMax ? null : new Uint8Array(await readFile(path));
+  if (bytes === null || !isSignedDocument(bytes)) return null;
+  const { payload, signatures } = await readSignedDocument(bytes, path);
+  const purpose = isManifest(payload) ? "manifest" : "policy";
+  const { by, reason: unsigned } = judgeDocument({ payload, signatures }, policy, purpose);
+  const reason = unsigned ?? documentProblem(payload, policy, purpose);
+  const ref = { volume: "", path };
+  const artifacts = [
+    { role: "file", ref, trusted: reason === null, by: reason === null ? by : null, reason, checked: true } as const,
+  ];
+  return { subject: path, kind: "file", trusted: reason === null, artifacts, problem: null };
+}
+
+/** The words that only a manifest begins with; whether it is one, {@link documentProblem} tells. */
+function isManifest(payload: Uint8Array): boolean {
+  return /^\s*\{\s*"slipwayManifest"/.test(new TextDecoder("latin1").decode(payload.subarray(0, 256)));
+}
+
+/** Why a document that somebody trusted has signed is of no use; null when it is. */
+function documentProblem(payload: Uint8Array, policy: Policy, purpose: "manifest" | "policy"): string | null {
+  try {
+    if (purpose === "manifest") return outsideValidity(parseManifest(payload), policy.clock);
+    parsePolicy(new TextDecoder("utf-8", { fatal: true }).decode(payload), "policy");
+    return null;
+  } catch (error) {
+    return messageOf(error);
+  }
+}
+
 async function verifyFile(path: string, policy: Policy, bytesMax: number): Promise<Result> {
+  const document = await verifyDocument(path, policy);
+  if (document !== null) return document;
   const full = resolve(path);
   const [root] = parseRoots([dirname(full)]);
   if (root === undefined) throw new Error(`verify ${JSON.stringify(path)}: no directory`);

@@ -88,6 +88,8 @@ export interface BootEntry {
   /** Every configuration file whose text made this entry; all must be authenticated for the options to be. */
   readonly configs: readonly ConfigText[];
   readonly unsignedInputs: readonly UnsignedInput[];
+  /** Words that somebody at a console put behind the options; nobody signed them. */
+  readonly addedOptions?: string;
   /** For people; nothing is decided by them. */
   readonly variables: readonly EntryVariable[];
 }

@@ -37,6 +37,13 @@ export function splitSignedDocument(bytes: Uint8Array): SignedDocument {
   return { payload: bytes.subarray(0, separator.start), blocks: splitBlocks(bytes, separator) };
 }
 
+/** Whether a file has the separator line, so that what is behind it signs what is before it. */
+export function isSignedDocument(bytes: Uint8Array): boolean {
+  if (bytes.length > signedDocumentBytesMax) return false;
+  for (const line of linesFrom(bytes, 0, 1)) if (textOf(bytes, line).trimEnd() === signaturesLine) return true;
+  return false;
+}
+
 interface Line {
   /** From 1. */
   readonly number: number;

@@ -1,3 +1,4 @@
+import type { BootEntry } from "../discovery/entry.ts";
 import type { FileRange } from "../linux/system.ts";
 import { readRangeOf } from "../machine/file-range.ts";
 import {
@@ -25,7 +26,7 @@ export function measureInputOf(boot: VerifiedBoot, facts: SettledFacts, policy: 
     files: boot.artifacts.flatMap(({ role, ref, content }): MeasuredFile[] =>
       isMeasured(role) && content !== null ? [{ role, path: ref.path, digest: (bank) => content.digest(bank) }] : [],
     ),
-    image: facts.unified === null ? null : imageOf(boot, facts.unified),
+    image: facts.unified === null ? null : imageOf(boot, facts.unified, facts.commandLine),
   };
 }
 
@@ -33,7 +34,13 @@ function isMeasured(role: string): role is MeasuredRole {
   return measuredRoles.some((known) => known === role);
 }
 
-function imageOf({ entry, addons, artifacts }: VerifiedBoot, image: FileRange): MeasuredImage {
+/** The options that take the place of the image's own; null when its own hold. */
+function givenOptions({ embedded, options, addedOptions = "" }: BootEntry, commandLine: string): string | null {
+  if (addedOptions !== "") return commandLine;
+  return embedded || options === "" ? null : options;
+}
+
+function imageOf({ entry, addons, artifacts }: VerifiedBoot, image: FileRange, commandLine: string): MeasuredImage {
   const initrds = artifacts.filter(({ role }) => role === "initrd");
   return {
     read: readRangeOf(image),
@@ -41,7 +48,7 @@ function imageOf({ entry, addons, artifacts }: VerifiedBoot, image: FileRange): 
     profile: Number(/^@(\d+)$/.exec(entry.part ?? "")?.[1] ?? 0),
     // A kernel for x86_64 gets no device tree by kexec.
     boardDevicetree: null,
-    options: entry.embedded || entry.options === "" ? null : entry.options,
+    options: givenOptions(entry, commandLine),
     addons: addons.map((range, index): MeasuredAddon => {
       const path = entry.addons[index]?.path ?? "";
       return { name: path.slice(path.lastIndexOf("/") + 1), read: readRangeOf(range), size: range.length };

@@ -94,7 +94,7 @@ export const policySchema = section("Slipway's trust policy", {
   }),
   lockdown: flag({
     default: false,
-    doc: "Nothing at the console, on the kernel command line, on a disk or in the network can loosen anything: no shell, no editing, no `slipway.` settings, no rule with another mode than `enforce`, no `optionsAllowed`, no `rescue.shell`. It cannot be unlocked.",
+    doc: "Nothing at the console, on the kernel command line, on a disk or in the network can loosen anything: no shell, no editing, no `slipway.` settings, no rule with another mode than `enforce` or a lower `threshold`, no `optionsAllowed`, no `rescue.shell`. It cannot be unlocked.",
   }),
   mode: choice({
     choices: ["enforce", "audit", "off"],
@@ -163,7 +163,7 @@ export const policySchema = section("Slipway's trust policy", {
     source: choice({
       choices: ["plausible", "machine", "none"],
       default: "plausible",
-      doc: "What is believed of the time. `machine`: the machine's clock. `plausible`: the machine's clock, unless it is before `atLeast`; then only that it is not earlier than that. `none`: periods of validity are not looked at.",
+      doc: "What is believed of the time. `machine`: the machine's clock. `plausible`: the machine's clock, unless it is before `atLeast` or before this program was written; then only that it is later than both. `none`: periods of validity are not looked at.",
     }),
     atLeast: optionalTime({
       default: null,
@@ -187,7 +187,7 @@ export const policySchema = section("Slipway's trust policy", {
     }),
     edit: flag({
       default: true,
-      doc: "Whether options may be edited at the console. An edited entry is judged like any other: what was added has to fit `optionsAllowed`.",
+      doc: "Whether options may be added to an entry at the rescue console (`boot N WORD`). The words have to fit `optionsAllowed`, where options have to be vouched for.",
     }),
     commandLine: flag({
       default: true,
@@ -296,7 +296,16 @@ function checkPolicy(document: PolicyDocument, name: string): void {
     if (!document.lockdown) continue;
     if (rule.mode !== "enforce") fail(`${place}mode`, `"${rule.mode}" is not possible with "lockdown"`);
     if (rule.optionsAllowed.length > 0) fail(`${place}optionsAllowed`, 'an empty list expected with "lockdown"');
-    if (rule.cover.length < coverable.length) fail(`${place}cover`, 'everything has to be covered with "lockdown"');
+    if (coverable.some((role) => !rule.cover.includes(role))) {
+      fail(`${place}cover`, 'everything has to be covered with "lockdown"');
+    }
+    // Whoever can plug in a disk chooses the rule.
+    if (rule.threshold < document.threshold) {
+      fail(`${place}threshold`, `at least ${document.threshold} expected, as outside of the rules, with "lockdown"`);
+    }
+    if (rule.signers.length === 0 && document.signers.length > 0) {
+      fail(`${place}signers`, 'some have to be named, as outside of the rules, with "lockdown"');
+    }
   }
   document.rules.forEach((rule, index) => {
     for (const text of rule.volumes) {

@@ -269,13 +269,16 @@ function timeOf(text: string | null): number | null {
   return text === null ? null : parseTime(text);
 }
 
+/** It is later than when this was written. */
+const programTime = Date.UTC(2026, 10, 20);
+
 function clockOf({ clock }: PolicyDocument, now: number): TrustClock {
   const atLeast = timeOf(clock.atLeast);
   if (clock.source === "none") return timelessClock;
   if (clock.source === "machine") return { now, atLeast: Math.max(now, atLeast ?? now) };
   // A clock that is behind what is known for certain is not set.
-  if (atLeast !== null && now < atLeast) return { now: null, atLeast };
-  return { now, atLeast: now };
+  const certain = Math.max(atLeast ?? programTime, programTime);
+  return now < certain ? { now: null, atLeast: certain } : { now, atLeast: now };
 }
 
 /** A policy without a document: one mode, and every key for everything. */

@@ -109,18 +109,19 @@ export function judgeFile(
   return judge.verdictOf(file.artifact, judge.vouchersOf(file.artifact, manifests, []));
 }
 
-/** Why a signed document is not to be believed for a purpose, by the rule that holds where no other does; null when it is. */
+/** Whether a signed document is to be believed for a purpose, by the rule that holds where no other does. */
 export function judgeDocument(
   document: Pick<FoundManifest, "payload" | "signatures">,
   policy: Policy,
   purpose: Purpose,
-): string | null {
+): Pick<ArtifactVerdict, "by" | "reason"> {
   const judge = new SignerJudge(policy, fallbackRule(policy), new Map());
   const content = contentOf(() => document.payload, document.payload.length);
   const { signers, reasons } = judge.signersOf(document.signatures, content, purpose);
   const shortage = judge.shortage(signers);
-  if (shortage === null) return null;
-  return [...(shortage === "" ? [] : [shortage]), ...reasons].join(", ") || "no signature";
+  if (shortage === null) return { by: labelsOf(signers), reason: null };
+  const reason = [...(shortage === "" ? [] : [shortage]), ...reasons].join(", ") || "no signature";
+  return { by: null, reason };
 }
 
 /** Who vouches for something, and why others do not. */
@@ -373,11 +374,25 @@ class EntryJudge {
     return `${where}: ${differenceOf(closest, entry, artifacts, rule)}`;
   }
 
+  /** The options as they were listed, and words that were added since: each of these has to be allowed. */
+  #judgeOptions(
+    files: readonly ArtifactVerdict[],
+    ofEntry: readonly Signer[],
+    told: readonly string[],
+  ): ArtifactVerdict {
+    const listed = this.#judgeListedOptions(files, ofEntry, told);
+    const { entry, rule } = this.#artifacts;
+    const strange = wordsOf(entry.addedOptions ?? "").find((word) => !isAllowed(word, rule.optionsAllowed));
+    if (!listed.trusted || strange === undefined) return listed;
+    const reason = `${quote(strange)} was added at the console and does not fit "optionsAllowed"`;
+    return { ...listed, trusted: false, by: null, reason };
+  }
+
   /**
    * Options are authentic when a manifest lists them with the entry, or when all that made them is and nothing unsigned had
    * a part in it: the configuration, or the kernel's file and its add-ons where they stand in these.
    */
-  #judgeOptions(
+  #judgeListedOptions(
     files: readonly ArtifactVerdict[],
     ofEntry: readonly Signer[],
     told: readonly string[],

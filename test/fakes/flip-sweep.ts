@@ -135,11 +135,13 @@ function part(number: number): Uint8Array {
 type Detached = readonly [signature: string, part: number, key: string];
 
 const detached = {
-  lines: [
+  text: [
     ["minisign.minisig", 0, "minisign/plain.pub"],
     ["legacy.minisig", 1, "minisign/plain.pub"],
     ["signify.sig", 2, "signify/plain.pub"],
     ["sshsig.sig", 3, "sshsig/ed25519.pub"],
+    ["openpgp-armored.asc", 9, "flips/keys.gpg"],
+    ["cms-armored.p7s", 10, "authenticode/root.crt"],
   ],
   binary: [
     ["openpgp-rsa.sig", 4, "flips/keys.gpg"],
@@ -150,7 +152,7 @@ const detached = {
   ],
 } as const satisfies Record<string, readonly Detached[]>;
 
-/** An entry whose every file has a signature beside it, each made by another tool: lines of base64, or binary. */
+/** An entry whose every file has a signature beside it, each made in another way: as text, or binary. */
 async function detachedSet(kind: keyof typeof detached): Promise<SweptSet> {
   const rows: readonly Detached[] = detached[kind];
   const artifacts: Record<string, Uint8Array> = {};
@@ -227,7 +229,7 @@ async function signManifest(files: SweptSet["files"]): Promise<Uint8Array> {
 }
 
 /** A unified kernel image that sbsign has signed; the policy knows what was taken back, and SBAT levels. */
-async function imageSet(): Promise<SweptSet> {
+export async function imageSet(): Promise<SweptSet> {
   const path = "/EFI/Linux/system.efi";
   const image = testData("signatures/authenticode/uki-signed.efi.gz");
   const pe = readPe(rangesOf(image), image.length);
@@ -259,6 +261,6 @@ async function imageSet(): Promise<SweptSet> {
 export const sweptSets: Readonly<Record<string, () => Promise<SweptSet>>> = {
   "a manifest by slipway sign, with signatures of minisign and OpenSSH": manifestSet,
   "a unified kernel image by sbsign, with a dbx and SBAT levels": imageSet,
-  "detached: minisign, signify, OpenSSH": () => detachedSet("lines"),
-  "detached: OpenPGP by RSA, ECDSA and EdDSA, CMS by RSA and ECDSA": () => detachedSet("binary"),
+  "detached, as text: minisign, signify, OpenSSH, OpenPGP, CMS": () => detachedSet("text"),
+  "detached, binary: OpenPGP by RSA, ECDSA and EdDSA, CMS by RSA and ECDSA": () => detachedSet("binary"),
 };

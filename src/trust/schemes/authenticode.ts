@@ -37,11 +37,29 @@ export const authenticodeScheme: EnclosedScheme = {
   name: scheme,
 
   readSignatures(content: SignedContent): readonly UntrustedSignature[] {
-    if (!isPe(rangesOf(content.bytes()), content.size)) return [];
-    const image = new JudgedImage(content);
-    return [...image.layout.certificates.map((certificate) => readSignature(certificate, image)), byDigest(image)];
+    const image = judgedImage(content);
+    return image === null ? [] : [...signaturesOf(image), byDigest(image)];
   },
 };
+
+/** The same without the image's own digest, which has nothing to say where no digest is trusted. */
+export const authenticodeSignaturesScheme: EnclosedScheme = {
+  name: scheme,
+
+  readSignatures(content: SignedContent): readonly UntrustedSignature[] {
+    const image = judgedImage(content);
+    return image === null ? [] : signaturesOf(image);
+  },
+};
+
+/** Null for what is no PE image. */
+function judgedImage(content: SignedContent): JudgedImage | null {
+  return isPe(rangesOf(content.bytes()), content.size) ? new JudgedImage(content) : null;
+}
+
+function signaturesOf(image: JudgedImage): UntrustedSignature[] {
+  return image.layout.certificates.map((certificate) => readSignature(certificate, image));
+}
 
 /**
  * Why a PE image is taken back, by its digest or by its SBAT generation, whoever vouches for it; null when it is not, and
@@ -50,8 +68,7 @@ export const authenticodeScheme: EnclosedScheme = {
  * @throws FormatError for a PE image whose headers or certificate table are broken.
  */
 export function imageRefusal(content: SignedContent, revocations: Revocations): string | null {
-  if (!isPe(rangesOf(content.bytes()), content.size)) return null;
-  return new JudgedImage(content).refusal(revocations);
+  return judgedImage(content)?.refusal(revocations) ?? null;
 }
 
 /** An image with its digests, each computed once. */

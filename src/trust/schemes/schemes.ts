@@ -82,5 +82,7 @@ export async function readAnchorFile(label: string, bytes: Uint8Array): Promise<
 export async function enclosedSchemes(anchors: readonly Anchor[]): Promise<readonly EnclosedScheme[]> {
   if (!anchors.some(({ kind }) => kind === "x509" || kind === "image-digest")) return [];
   const [authenticode, appended] = await Promise.all([import("./authenticode.ts"), import("./appended.ts")]);
-  return [authenticode.authenticodeScheme, appended.appendedScheme];
+  const trustsDigests = anchors.some(({ kind }) => kind === "image-digest");
+  const { authenticodeScheme, authenticodeSignaturesScheme } = authenticode;
+  return [trustsDigests ? authenticodeScheme : authenticodeSignaturesScheme, appended.appendedScheme];
 }

@@ -290,7 +290,7 @@ describe("at a person's word", () => {
     const on = await bench({ volumes: [volume("vda1", { a: "bad" })], timeoutSeconds: 0 });
     const entry = on.session.view.ranking.order[0]?.entry;
     if (entry === undefined) throw new Error("an entry expected");
-    expect(await on.session.boot(entry)).toMatch(/^Cannot determine the file type of/);
+    expect(await on.session.boot(entry, "")).toMatch(/^Cannot determine the file type of/);
   });
 
   it("one attempt at a time", async () => {
@@ -309,7 +309,7 @@ describe("at a person's word", () => {
       if (text.startsWith("refused")) running--;
       failure(text);
     };
-    await Promise.all([on.session.boot(first.entry), on.session.boot(second.entry), on.session.retry()]);
+    await Promise.all([on.session.boot(first.entry, ""), on.session.boot(second.entry, ""), on.session.retry()]);
     expect(most).toBe(1);
   });
 });

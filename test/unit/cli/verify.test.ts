@@ -72,6 +72,30 @@ describe("exit codes", () => {
     expect(code).toBe(2);
     expect(stdout).toContain("message.txt.minisig: made with key DFD0210565BC72C1, which is not trusted\n");
   });
+  it("a signed document is judged by the signatures in it", async () => {
+    const signed = (name: string, payload: string, by = minisign(signer, payload)): string =>
+      put(name, `${payload}--- signatures ---\n${by}`);
+    const manifest = '{ "slipwayManifest": 1, "version": 1 }\n';
+    const reasonOf = async (file: string): Promise<string> => {
+      const { code, stdout } = await verify(file);
+      const [, line = ""] = stdout.split("\n");
+      return `${code}: ${line.trim().replaceAll(file, "FILE")}`;
+    };
+    expect(await reasonOf(signed("ok.manifest", manifest))).toBe("0: file: trusted, signed by release");
+    const changed = signed("changed.manifest", manifest.replace("1 }", "2 }"), minisign(signer, manifest));
+    expect(await reasonOf(changed)).toBe("2: file: refused: FILE: the signature does not match the file");
+    expect(await reasonOf(put("bare.manifest", `${manifest}--- signatures ---\n`))).toBe(
+      "2: file: refused: no signature",
+    );
+    const broken = signed("broken.manifest", '{ "slipwayManifest": 1, "versions": 1 }\n');
+    expect(await reasonOf(broken)).toMatch(/^2: file: refused: manifest: .*"versions"/);
+    const old = signed("old.manifest", '{ "slipwayManifest": 1, "version": 1, "notAfter": "2020-01-01T00:00:00Z" }\n');
+    expect(await reasonOf(old)).toBe("2: file: refused: expired on 2020-01-01T00:00:00Z");
+    // Keys without a policy may sign everything but policies.
+    expect(await reasonOf(signed("policy.signed", '{ "serial": 3 }\n'))).toBe(
+      '2: file: refused: FILE: signed by "release", who may not sign a policy',
+    );
+  });
   it("failures: nothing named, nothing found", async () => {
     await expect(verify()).rejects.toThrow(new UsageError("verify: an entry or a file expected"));
     await expect(verify(...good, "nosuch")).rejects.toThrow(

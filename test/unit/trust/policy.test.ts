@@ -19,7 +19,7 @@ const alice = newSigner("alicekey");
 const bob = newSigner("bobkey  ");
 const carol = newSigner("carolkey");
 const stranger = newSigner("stranger");
-const now = Date.parse("2026-06-01T00:00:00Z");
+const now = Date.parse("2027-06-01T00:00:00Z");
 
 async function keysOf(signers: Readonly<Record<string, Signer>>): Promise<ReadKeys> {
   const files = await Promise.all(
@@ -188,7 +188,7 @@ describe("a manifest", () => {
   it("that has expired", () =>
     refuses(
       { files: withManifest(manifestOf({ notAfter: now - 1000 }), alice) },
-      `${where}: expired on 2026-05-31T23:59:59Z`,
+      `${where}: expired on 2027-05-31T23:59:59Z`,
     ));
   it("that is not valid yet", () =>
     refuses({ files: withManifest(manifestOf({ notBefore: now + 1000 }), alice) }, `${where}: not valid before`));
@@ -271,15 +271,20 @@ describe("keys of the policy", () => {
     refuses({ policy: key({ revoked: true }), files }, 'signed by "alice", whose key the policy has revoked'));
   it("expired", () =>
     refuses(
-      { policy: key({ notAfter: "2026-05-01" }), files },
-      'signed by "alice", whose key is expired on 2026-05-01T00:00:00Z by the policy',
+      { policy: key({ notAfter: "2027-05-01" }), files },
+      'signed by "alice", whose key is expired on 2027-05-01T00:00:00Z by the policy',
     ));
-  it("not valid yet", () => refuses({ policy: key({ notBefore: "2026-07-01" }), files }, "not valid before"));
+  it("not valid yet", () => refuses({ policy: key({ notBefore: "2027-07-01" }), files }, "not valid before"));
   it("a clock that is not set is not believed for what begins later", () =>
-    trusts({ policy: { ...key({ notBefore: "2026-07-01" }), clock: { atLeast: "2026-06-15" } }, files }));
+    trusts({ policy: { ...key({ notBefore: "2027-07-01" }), clock: { atLeast: "2027-06-15" } }, files }));
   it("what has ended before the time that is known for certain stays ended", () =>
-    refuses({ policy: { ...key({ notAfter: "2026-06-10" }), clock: { atLeast: "2026-06-15" } }, files }, "expired on"));
-  it("clock none", () => trusts({ policy: { ...key({ notAfter: "2026-05-01" }), clock: { source: "none" } }, files }));
+    refuses({ policy: { ...key({ notAfter: "2027-06-10" }), clock: { atLeast: "2027-06-15" } }, files }, "expired on"));
+  it("a clock from before this program is not believed either", async () => {
+    const document = parsePolicy(JSON.stringify(key({ notBefore: "2030-01-01" })), "policy");
+    const { policy } = await resolvePolicy(document, await keysOf({ alice }), noFirmwareLists, 0);
+    expect(policy.clock).toEqual({ now: null, atLeast: Date.parse("2026-11-20") });
+  });
+  it("clock none", () => trusts({ policy: { ...key({ notAfter: "2027-05-01" }), clock: { source: "none" } }, files }));
   it("the key's own text", () =>
     trusts({ policy: { keys: [{ text: alice.publicFile, label: "inline" }] }, files, signers: {} }));
   it("a file whose digest the policy has revoked", () =>
@@ -332,6 +337,14 @@ describe("options that nobody signed", () => {
     refuses({ policy, files, entry: entryOf({ options: "quiet root=/dev/vda2" }) }, 'of which "ro" is missing'));
   it("signed words keep their order", () =>
     refuses({ policy, files, entry: entryOf({ options: "ro root=/dev/vda2" }) }, '"ro" does not fit'));
+  it("added at the console", async () => {
+    await trusts({ policy, files, entry: entryOf({ addedOptions: "quiet console=ttyS1" }) });
+    await refuses(
+      { policy, files, entry: entryOf({ addedOptions: "quiet init=/bin/sh" }) },
+      'options refused: "init=/bin/sh" was added at the console and does not fit "optionsAllowed"',
+    );
+    await refuses({ files, entry: entryOf({ addedOptions: "quiet" }) }, '"quiet" was added at the console');
+  });
   it("nothing is handed to init behind --", () =>
     refuses(
       { policy: { optionsAllowed: ["*"] }, files, entry: entryOf({ options: "root=/dev/vda2 ro -- sh" }) },

@@ -8,7 +8,7 @@ cd "$(dirname "$0")"
 work=$(mktemp -d)
 chmod 600 ../sshsig/ed25519
 part() { seq $(($1 * 1200 + 1)) $(($1 * 1200 + 1200)) > "$work/part-$1"; }
-for number in 0 1 2 3 4 5 6 7 8; do part $number; done
+for number in 0 1 2 3 4 5 6 7 8 9 10; do part $number; done
 
 minisign -S -W -s ../minisign/plain.key -m "$work/part-0" -x minisign.minisig > /dev/null
 minisign -S -l -W -s ../minisign/plain.key -m "$work/part-1" -x legacy.minisig > /dev/null
@@ -27,18 +27,24 @@ if [ ! -e secret-keys.asc ]; then
   at --output keys.gpg --export
 fi
 at --import secret-keys.asc
-bygpg() { at --local-user "=$1" --output "$3" --detach-sign "$work/part-$2"; }
+bygpg() { # KEY PART OUTPUT OPTION...
+  key=$1 number=$2 output=$3
+  shift 3
+  at "$@" --local-user "=$key" --output "$output" --detach-sign "$work/part-$number"
+}
 bygpg rsa3072 4 openpgp-rsa.sig
 bygpg nistp256 5 openpgp-ecdsa.sig
 bygpg ed25519 6 openpgp-eddsa.sig
+bygpg ed25519 9 openpgp-armored.asc --armor
 gpgconf --kill gpg-agent
 
 bycms() { # SIGNER PART OUTPUT OPTION...
   signer=../authenticode/$1 number=$2 output=$3
   shift 3
   openssl cms -sign -binary -in "$work/part-$number" -signer "$signer.crt" -inkey "$signer.key" \
-    -certfile ../authenticode/middle.crt -outform DER -out "$output" "$@"
+    -certfile ../authenticode/middle.crt -out "$output" "$@"
 }
-bycms leaf 7 cms-rsa.p7s
-bycms curve 8 cms-ecdsa.p7s -noattr
+bycms leaf 7 cms-rsa.p7s -outform DER
+bycms curve 8 cms-ecdsa.p7s -outform DER -noattr
+bycms curve 10 cms-armored.p7s -outform PEM
 rm -r "$work"
