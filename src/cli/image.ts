@@ -15,7 +15,7 @@ import { moduleLists } from "../image/module-lists.ts";
 import { type Compression, compressionLevels, writeOutput } from "../image/output.ts";
 import { makeReport, megabytes, reportTable } from "../image/report.ts";
 import { noFirmwareLists, noKeys, type ReadKeys, readKeys, resolvePolicy } from "../trust/policy.ts";
-import { defaultPolicyDocument, type PolicyDocument } from "../trust/policy-schema.ts";
+import { defaultPolicyDocument } from "../trust/policy-schema.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
 const { zstd, gzip } = compressionLevels;
@@ -295,7 +295,8 @@ function refuseLooseLockdown(config: Config, tree: ImageTree): void {
 
 /** Bytes from the beginning of an ELF file to behind its type (System V ABI, "ELF Header"). */
 const elfTypeEnd = 18;
-const elfRelocatable = 1;
+/** ET_REL in either byte order. */
+const elfRelocatable: readonly number[] = [0x0001, 0x0100];
 
 /** Whether an included file can be executed, or loaded into a program: a kernel module cannot. */
 function isIncludedProgram(node: ImageNode): boolean {
@@ -306,8 +307,7 @@ function isIncludedProgram(node: ImageNode): boolean {
   try {
     const length = readSync(file, head);
     const isElf = length === elfTypeEnd && head.readUInt32BE(0) === 0x7f454c46;
-    const isBigEndian = head.readUInt8(5) === 2;
-    return isElf && (isBigEndian ? head.readUInt16BE(16) : head.readUInt16LE(16)) !== elfRelocatable;
+    return isElf && !elfRelocatable.includes(head.readUInt16LE(16));
   } finally {
     closeSync(file);
   }

@@ -172,13 +172,15 @@ export interface OnlyFile {
   readonly mode: number;
   /** How many of the directories above it the archive has, from the innermost: 0 for none, Infinity for all. */
   readonly directories: number;
-  /** Permission bits of these directories; 0755 where nothing is said. */
+  /** Permission bits of these directories; {@link defaultDirectoryMode} where nothing is said. */
   readonly directoryMode?: number;
 }
 
+export const defaultDirectoryMode = 0o755;
+
 /** What stands before and behind a file's bytes in an archive that has nothing else. Throws {@link FormatError} for a bad name. */
 export function archiveAround(
-  { path, mode, directories, directoryMode = 0o755 }: OnlyFile,
+  { path, mode, directories, directoryMode = defaultDirectoryMode }: OnlyFile,
   sizeBytes: number,
 ): { readonly before: Uint8Array; readonly after: Uint8Array } {
   const name = path.replace(/^\/+/, "");

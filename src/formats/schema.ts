@@ -250,6 +250,33 @@ function fieldPlace(path: string): { field?: string } {
   return path === "" ? {} : { field: path.slice(0, -1) };
 }
 
+/**
+ * What of a value differs from the defaults, in the order of the schema: a new setting does not change it. Sections that are
+ * left empty are left out; items of lists stay.
+ */
+export function withoutDefaults<S extends SectionShape>(
+  schema: Section<S>,
+  value: Infer<Section<S>>,
+): Readonly<Record<string, unknown>> {
+  return leanFields(schema, value);
+}
+
+function leanFields(schema: Section, value: unknown): Record<string, unknown> {
+  const given = new Map(typeof value === "object" && value !== null ? Object.entries(value) : []);
+  const lean: Record<string, unknown> = {};
+  for (const [name, node] of Object.entries(schema.shape)) {
+    const own: unknown = given.get(name);
+    if (node.kind === "section") {
+      const inner = leanFields(node, own);
+      if (Object.keys(inner).length > 0) lean[name] = inner;
+    } else if (node.kind === "list") {
+      const items: readonly unknown[] = Array.isArray(own) ? own : [];
+      if (items.length > 0) lean[name] = items.map((item) => leanFields(node.item, item));
+    } else if (JSON.stringify(own) !== JSON.stringify(node.default)) lean[name] = own;
+  }
+  return lean;
+}
+
 export interface NamedSetting {
   /** `rescue.shell`. */
   readonly path: string;

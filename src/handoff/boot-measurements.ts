@@ -1,7 +1,9 @@
 import type { BootEntry } from "../discovery/entry.ts";
+import { defaultDirectoryMode } from "../formats/cpio.ts";
 import type { FileRange } from "../linux/system.ts";
 import { readRangeOf } from "../machine/file-range.ts";
 import {
+  isCompanionPath,
   type MeasuredAddon,
   type MeasuredFile,
   type MeasuredImage,
@@ -23,11 +25,24 @@ export function measureInputOf(boot: VerifiedBoot, facts: SettledFacts, policy: 
     policy: new TextEncoder().encode(policy),
     commandLine: facts.commandLine,
     moduleCommandLines: entry.modules.map(({ options }) => options),
+    part: facts.unified === null ? entry.part : null,
+    initrdMembers: initrdMembers(entry, facts.unified !== null),
     files: boot.artifacts.flatMap(({ role, ref, content }): MeasuredFile[] =>
       isMeasured(role) && content !== null ? [{ role, path: ref.path, digest: (bank) => content.digest(bank) }] : [],
     ),
     image: facts.unified === null ? null : imageOf(boot, facts.unified, facts.commandLine),
   };
+}
+
+/** Where each initrd that is wrapped goes: a configuration that nobody signed may say it, and it decides what the file does. */
+function initrdMembers({ initrd }: BootEntry, isUnified: boolean): string[] {
+  return initrd.flatMap(({ archive }, index) => {
+    if (archive === undefined || (isUnified && isCompanionPath(archive.path))) return [];
+    const { path, mode, directories, directoryMode = defaultDirectoryMode } = archive;
+    const octal = (bits: number): string => bits.toString(8).padStart(4, "0");
+    const above = directories === Number.POSITIVE_INFINITY ? "all" : String(directories);
+    return [`${index + 1} ${octal(mode)} ${above} ${octal(directoryMode)} ${path}`];
+  });
 }
 
 function isMeasured(role: string): role is MeasuredRole {

@@ -93,6 +93,10 @@ export interface MeasureInput {
   readonly commandLine: string;
   /** Of multiboot modules, in their order. */
   readonly moduleCommandLines: readonly string[];
+  /** What of a kernel file that holds several is taken: `#conf-1`; null: its default, or a profile, which the image tells. */
+  readonly part: string | null;
+  /** Initrds that become files of an archive, and are no companions of an image: see docs/measured-boot.md. */
+  readonly initrdMembers: readonly string[];
   /** Those of each role in the order in which they are loaded. */
   readonly files: readonly MeasuredFile[];
   /** Null when what boots is no unified kernel image. */
@@ -151,6 +155,8 @@ export function planMeasurements(input: MeasureInput, algorithms: readonly BankA
     policy,
     text("command line", "kernel_cmdline: ", input.commandLine),
     ...input.moduleCommandLines.map((line) => text("module's command line", "module_cmdline: ", line)),
+    ...(input.part === null ? [] : [text("part of the kernel's file", "kernel_part: ", input.part)]),
+    ...input.initrdMembers.map((member) => text("initrd's place in an archive", "initrd_member: ", member)),
     ...measuredRoles.flatMap((role) =>
       input.files.filter((file) => file.role === role).map((file) => measureFile(file, algorithms)),
     ),
@@ -377,6 +383,11 @@ function* piecesOf(read: ReadRange, { offset, length }: ByteRange): Generator<Ui
     yield piece;
     done += piece.length;
   }
+}
+
+/** Whether a place in the initrd, `/.extra/credentials/a.cred`, is one that image's companions have, which are measured with their names. */
+export function isCompanionPath(path: string): boolean {
+  return companionKinds.some((kind) => path.slice(0, path.lastIndexOf("/")) === `/${kind.path}`);
 }
 
 function companionsOf(companions: readonly MeasuredCompanion[], { path }: StubDirectory): MeasuredCompanion[] {

@@ -306,6 +306,13 @@ function checkPolicy(document: PolicyDocument, name: string): void {
     if (rule.signers.length === 0 && document.signers.length > 0) {
       fail(`${place}signers`, 'some have to be named, as outside of the rules, with "lockdown"');
     }
+    for (const field of ["schemes", "evidence", "signers"] as const) {
+      const known: readonly string[] = document[field];
+      const further =
+        field === "signers" && known.length === 0 ? undefined : rule[field].find((word) => !known.includes(word));
+      if (further === undefined) continue;
+      fail(`${place}${field}`, `"${further}" does not count outside of the rules, nor may it with "lockdown"`);
+    }
   }
   document.rules.forEach((rule, index) => {
     for (const text of rule.volumes) {

@@ -5,7 +5,7 @@ import type { BootEntry } from "../discovery/entry.ts";
 import type { VolumeFacts } from "../discovery/source.ts";
 import { errorCode, messageOf } from "../formats/error-text.ts";
 import { type Glob, globMatches, parseGlob } from "../formats/glob.ts";
-import { parseTime } from "../formats/schema.ts";
+import { parseTime, withoutDefaults } from "../formats/schema.ts";
 import { type TrustClock, timelessClock } from "./clock.ts";
 import {
   type Coverable,
@@ -13,11 +13,12 @@ import {
   type Evidence,
   type PolicyDocument,
   type Purpose,
+  policySchema,
   purposes,
   splitVolumePattern,
 } from "./policy-schema.ts";
 import { type Anchor, noRevocations, type Revocations, type SchemeName } from "./schemes/scheme.ts";
-import { readAnchorFile } from "./schemes/schemes.ts";
+import { identitiesOf, readAnchorFile } from "./schemes/schemes.ts";
 
 /** `enforce` refuses what is not authenticated, `audit` boots it and says so, `off` looks at no signature. */
 export type TrustMode = "enforce" | "audit" | "off";
@@ -59,7 +60,9 @@ export interface Policy {
   readonly anchors: readonly TrustedAnchor[];
   readonly clock: TrustClock;
   readonly revocations: Revocations;
-  /** The document and the digests of all key files as JSON: what is measured. */
+  /** The identities of keys that the document has revoked: in whatever other file such a key stands, it counts no more. */
+  readonly revokedSigners: ReadonlySet<string>;
+  /** The document without defaults, and the digests of all key files, as JSON: what is measured. */
   readonly text: string;
 }
 
@@ -90,7 +93,7 @@ const keyNames = /\.(?:pub|pem|crt|cer|der|asc|gpg|pgp|esl|auth|dbx|sbat)$/;
 /** EFI signature lists of what was taken back, and SBAT levels. */
 const revocationNames = /\.(?:dbx|sbat)$/;
 
-/** Reads every key file of a directory. Rejects when the directory cannot be read. */
+/** Reads every key file of a directory. Rejects when the directory cannot be read, or a list of revocations in it. */
 export async function readKeys(directory: string): Promise<ReadKeys> {
   const files: KeyFile[] = [];
   const problems: string[] = [];
@@ -104,7 +107,10 @@ export async function readKeys(directory: string): Promise<ReadKeys> {
       if (file === null) ignored.push(name);
       else files.push(file);
     } catch (error) {
-      problems.push(`read key ${JSON.stringify(path)}: ${messageOf(error)}`);
+      const problem = `read key ${JSON.stringify(path)}: ${messageOf(error)}`;
+      // What it takes back must not be forgotten.
+      if (revocationNames.test(name)) throw new Error(problem, { cause: error });
+      problems.push(problem);
     }
   }
   return { files, problems, ignored };
@@ -192,13 +198,38 @@ export async function resolvePolicy(
   const problems: string[] = [];
   const anchors = document.keys.length === 0 ? allKeys(keys) : await namedKeys(document, keys, problems);
   if (document.firmware.db && firmware.db !== null) anchors.push(...(await firmwareKeys(firmware.db, problems)));
+  problems.push(...labelProblems(document, anchors));
   const lists = revocationLists(keys.files);
-  if (firmware.dbx !== null) lists.dbx.push(firmware.dbx);
-  if (firmware.sbat !== null) lists.sbat.push(firmware.sbat);
+  // Without keys that it is about, a list of the firmware's that is not understood costs nothing.
+  if (anchors.some(({ anchor }) => anchor.kind === "x509" || anchor.kind === "image-digest")) {
+    if (firmware.dbx !== null) lists.dbx.push(firmware.dbx);
+    if (firmware.sbat !== null) lists.sbat.push(firmware.sbat);
+  }
   const hasLists = lists.dbx.length + lists.sbat.length > 0;
   const revocations = hasLists ? (await import("./revocations.ts")).readRevocations(lists) : noRevocations;
-  const text = JSON.stringify({ policy: document, keys: keyDigests(keys) });
-  return { policy: { document, anchors, clock: clockOf(document, now), revocations, text }, problems };
+  const text = canonicalText(document, keyDigests(keys));
+  const revoked = await Promise.all(anchors.filter((each) => each.revoked).map(({ anchor }) => identitiesOf(anchor)));
+  const revokedSigners = new Set(revoked.flat());
+  return { policy: { document, anchors, clock: clockOf(document, now), revocations, revokedSigners, text }, problems };
+}
+
+const firmwareLabel = "firmware db";
+
+/** Labels that rules name and nobody has, and those that rules name and several have. */
+function labelProblems(document: PolicyDocument, anchors: readonly TrustedAnchor[]): string[] {
+  const named = new Set([document, ...document.rules].flatMap(({ signers }) => signers));
+  // Where an image is built, nobody knows the firmware's.
+  const known = [...named].filter((label) => !document.firmware.db || !label.startsWith(firmwareLabel));
+  return known.flatMap((label) => {
+    const count = new Set(anchors.filter(({ anchor }) => anchor.label === label).map(({ anchor }) => anchor)).size;
+    if (count === 1) return [];
+    return [`policy: signers: ${count === 0 ? "no key is" : `${count} keys are`} called ${JSON.stringify(label)}`];
+  });
+}
+
+/** What is measured of a policy (docs/measured-boot.md): a setting that a later version adds changes nothing in it. */
+function canonicalText(document: PolicyDocument, keys: Readonly<Record<string, string>>): string {
+  return JSON.stringify({ policy: withoutDefaults(policySchema, document), keys });
 }
 
 function keyDigests(keys: ReadKeys): Record<string, string> {
@@ -257,7 +288,7 @@ async function firmwareKeys(db: Uint8Array, problems: string[]): Promise<Trusted
   try {
     const { eslAnchorReader } = await import("./schemes/esl-anchors.ts");
     return eslAnchorReader
-      .readAnchors("firmware db", db)
+      .readAnchors(firmwareLabel, db)
       .map((anchor) => ({ ...trustedForAll(anchor), purposes: ["linux", "addon"] }));
   } catch (error) {
     problems.push(`firmware's db: ${messageOf(error)}`);
@@ -284,8 +315,15 @@ function clockOf({ clock }: PolicyDocument, now: number): TrustClock {
 /** A policy without a document: one mode, and every key for everything. */
 export function plainPolicy(mode: TrustMode, anchors: readonly Anchor[]): Policy {
   const document = { ...defaultPolicyDocument, mode };
-  const text = JSON.stringify({ policy: document, keys: {} });
-  return { document, anchors: anchors.map(trustedForAll), clock: timelessClock, revocations: noRevocations, text };
+  const text = canonicalText(document, {});
+  return {
+    document,
+    anchors: anchors.map(trustedForAll),
+    clock: timelessClock,
+    revocations: noRevocations,
+    revokedSigners: new Set(),
+    text,
+  };
 }
 
 export function permissionsOf({ lockdown, allow }: PolicyDocument): Permissions {

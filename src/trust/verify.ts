@@ -3,7 +3,9 @@ import { splitCommandLine } from "../formats/cmdline.ts";
 import { messageOf } from "../formats/error-text.ts";
 import { quote } from "../formats/format-error.ts";
 import { type Glob, globMatches } from "../formats/glob.ts";
+import { recognizeKernel } from "../formats/kernel-kind.ts";
 import { type Manifest, type ManifestEntry, type ManifestFile, parseManifest } from "../formats/manifest.ts";
+import { rangesOf } from "../formats/ranges.ts";
 import type { FileRange } from "../linux/system.ts";
 import { type Artifact, type ArtifactRole, type Artifacts, describeRef } from "./artifacts.ts";
 import { outsideValidity } from "./clock.ts";
@@ -12,7 +14,15 @@ import type { MemoryFile } from "./memory-file.ts";
 import { fallbackRule, type Policy, type Rule, type TrustMode } from "./policy.ts";
 import { type Coverable, coverable, type Purpose } from "./policy-schema.ts";
 import { judgeRollback, type KeptMinimum } from "./rollback.ts";
-import type { CheckContext, SchemeName, SignedContent, Signer } from "./schemes/scheme.ts";
+import {
+  anchorIdentity,
+  type CheckContext,
+  type CheckResult,
+  type SchemeName,
+  type SignedContent,
+  type Signer,
+  type UntrustedSignature,
+} from "./schemes/scheme.ts";
 
 /** What is judged of an entry: each of its files, its options, and its version where the policy asks for one. */
 export interface ArtifactVerdict {
@@ -63,6 +73,11 @@ export type Verdict =
 
 /** What the rollback store keeps of each product. */
 export type KeptMinimums = ReadonlyMap<string, KeptMinimum>;
+
+/** Signatures of one thing that are checked, as far as they claim to be by a trusted key: each may be over a gigabyte. */
+export const signaturesCheckedMax = 32;
+/** Reasons that are told of one thing: somebody hostile can make thousands, and a serial console is slow. */
+const reasonsNamedMax = 8;
 
 /** Refused files that a reason names: a hostile entry may have thousands, and reasons are kept and shown. */
 const concernsNamedMax = 8;
@@ -120,7 +135,7 @@ export function judgeDocument(
   const { signers, reasons } = judge.signersOf(document.signatures, content, purpose);
   const shortage = judge.shortage(signers);
   if (shortage === null) return { by: labelsOf(signers), reason: null };
-  const reason = [...(shortage === "" ? [] : [shortage]), ...reasons].join(", ") || "no signature";
+  const reason = joinReasons([...(shortage === "" ? [] : [shortage]), ...reasons]) || "no signature";
   return { by: null, reason };
 }
 
@@ -129,6 +144,32 @@ interface Vouchers {
   readonly signers: readonly Signer[];
   readonly reasons: readonly string[];
   readonly checked: boolean;
+}
+
+type Check = (signature: UntrustedSignature, content: SignedContent, context: CheckContext) => CheckResult;
+
+const checkNow: Check = (signature, content, context) => signature.check(content, context);
+
+/** What was found of the signatures of manifests: a hostile disk may have a thousand entries and as many megabytes of manifests. */
+const results = new WeakMap<Policy, WeakMap<UntrustedSignature, CheckResult>>();
+
+/** Checks each signature once for a policy: such a one belongs to a payload that stays the same. */
+function checkOnce(policy: Policy): Check {
+  const known = results.get(policy) ?? new WeakMap<UntrustedSignature, CheckResult>();
+  results.set(policy, known);
+  return (signature, content, context) => {
+    const result = known.get(signature) ?? signature.check(content, context);
+    known.set(signature, result);
+    return result;
+  };
+}
+
+const manifests = new WeakMap<FoundManifest, Manifest>();
+
+function parseOnce(found: FoundManifest): Manifest {
+  const manifest = manifests.get(found) ?? parseManifest(found.payload);
+  manifests.set(found, manifest);
+  return manifest;
 }
 
 /** A manifest that somebody trusted has signed, or why it counts for nothing. */
@@ -155,12 +196,23 @@ class SignerJudge {
   }
 
   /** Who has signed some content, for a purpose. */
-  signersOf(signatures: readonly FoundSignature[], content: SignedContent | null, purpose: Purpose | "file"): Vouchers {
+  signersOf(
+    signatures: readonly FoundSignature[],
+    content: SignedContent | null,
+    purpose: Purpose | "file",
+    check: Check = checkNow,
+  ): Vouchers {
     const signers: Signer[] = [];
     const reasons: string[] = [];
     let checked = true;
+    let left = signaturesCheckedMax;
     for (const found of signatures) {
-      const result = this.#judge(found, content, purpose);
+      const isClaimed = "signature" in found && found.signature.mayBeBy(this.#context.anchors);
+      if (isClaimed && left-- === 0) {
+        reasons.push(`${found.where}: at most ${signaturesCheckedMax} signatures are checked`);
+        break;
+      }
+      const result = this.#judge(found, content, purpose, check);
       if (typeof result !== "string") signers.push(result);
       else {
         reasons.push(`${found.where}: ${result}`);
@@ -171,7 +223,12 @@ class SignerJudge {
   }
 
   /** The signer, or why the signature does not count. */
-  #judge(found: FoundSignature, content: SignedContent | null, purpose: Purpose | "file"): Signer | string {
+  #judge(
+    found: FoundSignature,
+    content: SignedContent | null,
+    purpose: Purpose | "file",
+    check: Check,
+  ): Signer | string {
     if ("problem" in found) return found.problem;
     const { signature, evidence } = found;
     const { schemes } = this.rule;
@@ -182,9 +239,11 @@ class SignerJudge {
     const isUnread = content === null && signature.mayBeBy(this.#context.anchors);
     if (isUnread) return unreadReason;
     // Of what was not read, only that nobody trusted signed it can be told.
-    const { signer, reason } = signature.check(content ?? nothing, this.#context);
+    const { signer, reason } = check(signature, content ?? nothing, this.#context);
     if (signer === null) return reason;
     if (content === null) return unreadReason;
+    const uncovered = uncoveredKernel(kind, purpose, content);
+    if (uncovered !== null) return uncovered;
     return this.#refusalOf(signer, evidence === "package" ? "package" : purpose) ?? signer;
   }
 
@@ -193,11 +252,14 @@ class SignerJudge {
     const accepted = this.rule.signers;
     const name = quote(signer.label);
     const reasons: string[] = [];
+    const { revokedSigners } = this.policy;
+    if ([anchorIdentity(signer.anchor), ...signer.identities].some((identity) => revokedSigners.has(identity))) {
+      return `signed by ${name}, whose key the policy has revoked`;
+    }
     for (const trusted of this.policy.anchors) {
       if (trusted.anchor !== signer.anchor) continue;
       const outside = outsideValidity(trusted, this.policy.clock);
-      if (trusted.revoked) reasons.push(`signed by ${name}, whose key the policy has revoked`);
-      else if (outside !== null) reasons.push(`signed by ${name}, whose key is ${outside} by the policy`);
+      if (outside !== null) reasons.push(`signed by ${name}, whose key is ${outside} by the policy`);
       else if (accepted.length > 0 && !accepted.includes(trusted.anchor.label)) {
         reasons.push(`signed by ${name}, whose signatures do not count${this.#byRule()}`);
       } else if (purpose === "file" || trusted.purposes.includes(purpose)) return null;
@@ -222,12 +284,12 @@ class SignerJudge {
   /** Looks into a manifest when somebody who may has signed it, and no earlier. */
   attest(found: FoundManifest): Attested {
     const payload = contentOf(() => found.payload, found.payload.length);
-    const { signers, reasons } = this.signersOf(found.signatures, payload, "manifest");
+    const { signers, reasons } = this.signersOf(found.signatures, payload, "manifest", checkOnce(this.policy));
     const where = describeRef(found.ref);
     const nobody = (more: readonly string[]): Attested => ({ found, manifest: null, signers: [], reasons: more });
     if (signers.length === 0) return nobody(reasons.length > 0 ? reasons : [`${found.ref.path}: no signature`]);
     try {
-      const manifest = parseManifest(found.payload);
+      const manifest = parseOnce(found);
       const outside = outsideValidity(manifest, this.policy.clock);
       if (outside !== null) return nobody([`manifest ${where}: ${outside}`]);
       const { reason } = judgeRollback(this.policy.document.rollback, manifest, this.#keptOf(manifest.product));
@@ -249,8 +311,12 @@ class SignerJudge {
   }
 
   /** Who vouches for an artifact: by its own signatures, by a manifest's list of files, or with the entry as a whole. */
-  vouchersOf(artifact: Artifact, manifests: readonly Attested[], ofEntry: readonly Signer[]): Vouchers {
-    const purpose = artifact.role === "environment" ? "config" : artifact.role;
+  vouchersOf(
+    artifact: Artifact,
+    manifests: readonly Attested[],
+    ofEntry: readonly Signer[],
+    purpose: Purpose | "file" = artifact.role === "environment" ? "config" : artifact.role,
+  ): Vouchers {
     const own = this.signersOf(artifact.signatures, artifact.content, purpose);
     const listing = manifests.filter(({ manifest }) => manifest !== null && lists(manifest, artifact));
     const silent = manifests.filter(({ manifest }) => manifest === null);
@@ -269,7 +335,7 @@ class SignerJudge {
       return { role, ref, trusted: true, by: labelsOf(signers), reason: null, checked: true };
     }
     const why = [...(shortage === null || shortage === "" ? [] : [shortage]), ...reasons];
-    const reason = revoked ? "the policy has revoked its SHA-256" : why.length > 0 ? why.join(", ") : "no signature";
+    const reason = revoked ? "the policy has revoked its SHA-256" : why.length > 0 ? joinReasons(why) : "no signature";
     return { role, ref, trusted: false, by: null, reason, checked };
   }
 
@@ -290,6 +356,15 @@ function enclosedOnly(kind: SchemeName, purpose: Purpose | "file"): string | nul
   const roles = enclosedRoles[kind];
   if (roles === undefined || roles.includes(purpose)) return null;
   return `a signature of the kind ${kind} does not vouch for a file of the kind ${purpose}`;
+}
+
+/** Why a signature inside a kernel cannot vouch for it; null when it can. */
+function uncoveredKernel(kind: SchemeName, purpose: Purpose | "file", content: SignedContent): string | null {
+  if (purpose !== "linux" || enclosedRoles[kind] === undefined) return null;
+  const found = recognizeKernel(rangesOf(content.bytes()), content.size);
+  // Their header is searched for, and says what to load: both may stand in the signature's own bytes, which nothing signs.
+  if (found !== "multiboot-x86" && found !== "multiboot2-x86") return null;
+  return `a signature of the kind ${kind} does not vouch for a kernel of the kind ${found}`;
 }
 
 const unreadReason = "not checked, another file of the entry is refused";
@@ -324,7 +399,9 @@ class EntryJudge {
     if (shortage !== null) told.push(...matching.flatMap(({ reasons }) => reasons));
     const files = artifacts.map((artifact) => {
       const whole = isCoverable(artifact.role) ? ofEntry : [];
-      const vouchers = judge.vouchersOf(artifact, attested, whole);
+      // An OS package is more than a kernel; and what stands inside signs the start of a file, where an archive is read from its end.
+      const isPackage = entry.format === "ospkg" && artifact.role === "linux";
+      const vouchers = judge.vouchersOf(artifact, attested, whole, isPackage ? "package" : undefined);
       const reasons = isCoverable(artifact.role) ? [...vouchers.reasons, ...told] : vouchers.reasons;
       return judge.verdictOf(artifact, { ...vouchers, reasons });
     });
@@ -343,20 +420,33 @@ class EntryJudge {
           (role === "config" && needsConfigs && rule.cover.includes("options") && (trusted || !options.trusted)),
       ),
     ];
-    const [first] = matching;
-    const release = first?.manifest ?? null;
+    const release = this.#releaseOf(matching);
     const { reason, warning } = judge.rollback(release);
     // A manifest that counts was judged already; without one, the policy may want one.
     const tooOld = attested.find(({ manifest, reasons }) => manifest === null && reasons.length > 0);
     if (reason !== null) {
       const ref = tooOld?.found.ref ?? { volume: entry.source.volume, path: entry.source.path };
-      verdicts.push({ role: "version", ref, trusted: false, by: null, reason, checked: true });
+      const why =
+        release === null && matching.length > 0 ? `${reason}, signed by ${rule.threshold} different signers` : reason;
+      verdicts.push({ role: "version", ref, trusted: false, by: null, reason: why, checked: true });
     }
     return {
       verdicts,
       release: release === null ? null : { product: release.product, version: release.version },
       warning,
     };
+  }
+
+  /** Of the manifests that list the entry one with the highest version that enough signers say; null when there is none. */
+  #releaseOf(matching: readonly Attested[]): Manifest | null {
+    const isSaid = (said: Manifest): boolean => {
+      const same = matching.filter(
+        ({ manifest }) => manifest?.product === said.product && manifest.version === said.version,
+      );
+      return this.#judge.shortage(same.flatMap(({ signers }) => signers)) === null;
+    };
+    const manifests = matching.flatMap(({ manifest }) => (manifest === null ? [] : [manifest]));
+    return manifests.toSorted((a, b) => b.version - a.version).find(isSaid) ?? null;
   }
 
   /** Why a manifest does not vouch for the entry as a whole; empty when that is told otherwise, null when it does. */
@@ -411,23 +501,28 @@ class EntryJudge {
     if (reason === null) return verdict(null, makersOf(entry, files)[0]?.by ?? null);
     // What follows believes no configuration, and this word comes from there.
     const strangeWord = strangeBootImage(entry);
-    if (strangeWord !== null) return verdict([`${reason}, and ${strangeWord}`, ...told].join(", "), null);
+    if (strangeWord !== null) return verdict(joinReasons([`${reason}, and ${strangeWord}`, ...told]), null);
     if (this.#judge.shortage(ofEntry) === null) return verdict(null, labelsOf(ofEntry));
     const strange = wordsOf(entry.options).find((word) => !isAllowed(word, rule.optionsAllowed));
-    // Patterns say which words need no signature; a multiboot module's string is never looked at word by word.
-    if (rule.optionsAllowed.length > 0 && strange === undefined && entry.modules.length === 0)
-      return verdict(null, null);
+    // Patterns say which words need no signature. Of a multiboot module's string, and of a place in the initrd, they say nothing.
+    const wrapped = entry.initrd.find(({ archive }) => archive !== undefined);
+    const isPlain = entry.modules.length === 0 && wrapped === undefined;
+    if (rule.optionsAllowed.length > 0 && strange === undefined && isPlain) return verdict(null, null);
     const because =
-      rule.optionsAllowed.length === 0 || strange === undefined
+      rule.optionsAllowed.length === 0
         ? ""
-        : `, and ${quote(strange)} does not fit "optionsAllowed"`;
-    return verdict([`${reason}${because}`, ...told].join(", "), null);
+        : strange !== undefined
+          ? `, and ${quote(strange)} does not fit "optionsAllowed"`
+          : wrapped !== undefined
+            ? `, and so does the place ${quote(wrapped.archive?.path ?? "")} of ${describeRef(wrapped)} in the initrd`
+            : ", and so do those of a module";
+    return verdict(joinReasons([`${reason}${because}`, ...told]), null);
   }
 }
 
 /** Why the word that a loader puts before the options could be more than it seems; null when it is that word and no other. */
 function strangeBootImage({ bootImage }: BootEntry): string | null {
-  if (bootImage === null || /^BOOT_IMAGE=[!#-&(-[\]-~]+$/.test(bootImage)) return null;
+  if (bootImage === null || (/^BOOT_IMAGE=./.test(bootImage) && plainWord.test(bootImage))) return null;
   return `${quote(bootImage)}, which nobody signed, is not the one word BOOT_IMAGE=PATH`;
 }
 
@@ -528,9 +623,12 @@ function wordsOf(options: string): string[] {
   }
 }
 
+/** Text that is one word to the kernel and to every program that reads its line: no blanks, quotes, backslashes, other bytes than ASCII. */
+const plainWord = /^[!#-&(-[\]-~]+$/;
+
 function isAllowed(word: string, allowed: readonly Glob[]): boolean {
   // Behind "--" words are for init, which takes what the kernel would not.
-  return word !== "--" && allowed.some((pattern) => globMatches(pattern, word));
+  return word !== "--" && plainWord.test(word) && allowed.some((pattern) => globMatches(pattern, word));
 }
 
 function lists(manifest: Manifest, { role, content }: Artifact): boolean {
@@ -562,6 +660,11 @@ function countDistinct(signers: readonly Signer[]): number {
 
 function labelsOf(signers: readonly Signer[]): string {
   return [...new Set(signers.map(({ label }) => label))].join(" and ");
+}
+
+function joinReasons(reasons: readonly string[]): string {
+  const more = reasons.length > reasonsNamedMax ? `, and ${reasons.length - reasonsNamedMax} more reasons` : "";
+  return `${reasons.slice(0, reasonsNamedMax).join(", ")}${more}`;
 }
 
 export function describeVerdict({ role, ref, reason }: ArtifactVerdict): string {

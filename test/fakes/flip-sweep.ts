@@ -116,7 +116,7 @@ async function anchorsIn(...paths: string[]): Promise<readonly Anchor[]> {
   return found.flatMap((anchors) => anchors ?? []);
 }
 
-/** Text that signify and minisign show and nobody signs: any text on one line (minisign ends it at CR and NUL). */
+/** Text that signify and minisign show and nobody signs: UTF-8 without the end of a line, as both tools see one. */
 function untrustedComments(path: string, bytes: Uint8Array): Uncovered[] {
   const text = Buffer.from(bytes).toString("latin1");
   const takes = (byte: number): boolean => byte < 0x80 && ![0x00, 0x0a, 0x0d].includes(byte);

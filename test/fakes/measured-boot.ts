@@ -34,6 +34,8 @@ export function smallBoot(): MeasureInput {
     policy: encode('{"mode":"enforce"}\n'),
     commandLine: "BOOT_IMAGE=/vmlinuz root=/dev/vda2 ro",
     moduleCommandLines: ["dom0 console=hvc0"],
+    part: null,
+    initrdMembers: [],
     files: [measuredFile("initrd", "/initrd.img", "an initrd"), measuredFile("linux", "/vmlinuz", "a kernel")],
     image: measuredImage(ukiImage("root=/dev/vda2"), {
       options: "root=/dev/vda3 quiet",

@@ -9,11 +9,15 @@ import { gunzipSync, gzipSync } from "node:zlib";
 import { afterAll, describe, expect, it, test, vi } from "vitest";
 import { configSchema, overrideConfig, parseConfig } from "../../src/boot/config.ts";
 import { schemaDocument, settingsTable } from "../../src/boot/config-docs.ts";
+import { confirmVerbOn } from "../../src/cli/confirm.ts";
 import { runImage } from "../../src/cli/image.ts";
 import { kernelTypes } from "../../src/cli/kexec/kernel-type.ts";
 import { kexecOptions } from "../../src/cli/kexec/option-table.ts";
 import { kexecUsage } from "../../src/cli/kexec/usage.ts";
 import { listJson } from "../../src/cli/list.ts";
+import { measureVerb } from "../../src/cli/measure.ts";
+import { rollbackVerbOn } from "../../src/cli/rollback.ts";
+import { runSign } from "../../src/cli/sign.ts";
 import type { Verb } from "../../src/cli/verb.ts";
 import { verbs } from "../../src/cli/verbs.ts";
 import { verifyVerb } from "../../src/cli/verify.ts";
@@ -23,12 +27,14 @@ import { parameters } from "../../src/formats/cmdline.ts";
 import { grubCommands } from "../../src/formats/grub/commands.ts";
 import { defaultGrubLimits } from "../../src/formats/grub/limits.ts";
 import { rank } from "../../src/handoff/rank.ts";
-import { policySchema } from "../../src/trust/policy-schema.ts";
 import { filesystems } from "../../src/machine/filesystems.ts";
+import { policySchema } from "../../src/trust/policy-schema.ts";
 import { capture } from "../fakes/capture.ts";
 import { KexecBench, kernelBytes } from "../fakes/kexec-side.ts";
 import { memorySource } from "../fakes/memory-source.ts";
 import { minisign, newSigner } from "../fakes/minisign-signer.ts";
+import { bootRecord, rollbackMachine } from "../fakes/rollback-machine.ts";
+import { tpmLog } from "../fakes/tpm-exchanges.ts";
 
 /** What the last call of parseArgs was told to accept. */
 const declared = vi.hoisted((): { options: Readonly<Record<string, unknown>> } => ({ options: {} }));
@@ -82,7 +88,8 @@ describe("generated parts", () => {
   });
 
   it.each(documents)("$document is the schema of its file", ({ document, schema }) =>
-    agree(document, read(document), schemaDocument(schema)));
+    agree(document, read(document), schemaDocument(schema)),
+  );
 });
 
 // ---- Markdown -------------------------------------------------------------------------------------------------------
@@ -284,10 +291,16 @@ function fields(value: unknown, prefix = ""): string[] {
   return [...new Set(own)].sort();
 }
 
-/** That the example has the fields that the program gives, and that a table row tells of each. */
-function expectFields(name: string, actual: unknown, file = "docs/json.md"): void {
-  const expected = fields(actual);
-  expect(fields(example(name, file))).toEqual(expected);
+/**
+ * That the example has the fields that the program gives, and that a table row tells of each.
+ *
+ * @param open objects whose own fields have no fixed names: such are not compared
+ */
+function expectFields(name: string, actual: unknown, file = "docs/json.md", open: readonly string[] = []): void {
+  const fixed = (value: unknown): string[] =>
+    fields(value).filter((field) => !open.some((object) => field.startsWith(`${object}.`)));
+  const expected = fixed(actual);
+  expect(fixed(example(name, file))).toEqual(expected);
   const text = read(file);
   for (const field of expected) expect(text).toMatch(new RegExp(`^\\| \`${RegExp.escape(field)}\`[ |,]`, "m"));
 }
@@ -347,6 +360,44 @@ describe("docs/json.md", () => {
     const ofFile = await capture(() => verifyVerb.run(["--json", "--keys", keys, path.join(scratch, "esp/vmlinuz")]));
     expect(ofFile.code).toBe(0);
     expectFields("verify-file", JSON.parse(ofFile.stdout));
+  });
+
+  it("sign: the example has the fields of the report", async () => {
+    put("sign/loader/entries/demo.conf", "title Demo\nlinux /vmlinuz\n");
+    put("sign/vmlinuz", "kernel");
+    let stdout = "";
+    const stderr = { write: () => true };
+    const words = ["--key", path.join(root, "test/data/signatures/minisign/plain.key"), "--version", "1"];
+    const code = await runSign([...words, "--json", "--root", path.join(scratch, "sign")], {
+      stdout: { write: (text) => (stdout += text) },
+      stderr,
+      terminal: { input: process.stdin, output: stderr },
+      now: Date.now,
+    });
+    expect(code).toBe(0);
+    expectFields("sign", JSON.parse(stdout));
+  });
+
+  it("measure: the example has the fields of events, values and differences", async () => {
+    const pcrs = new Map([["sha256", new Map([[8, new Uint8Array(32)]])]]);
+    const verb = measureVerb(() => Promise.reject(new Error("no entry")), {
+      eventLog: async () => tpmLog("ovmf"),
+      pcrs: async () => pcrs,
+    });
+    const { code, stdout } = await capture(() => verb.run(["--json", "--log", "auto", "--check", "--bank", "sha256"]));
+    expect(code).toBe(2);
+    expectFields("measure", JSON.parse(stdout), "docs/json.md", ["events[].digests", "values"]);
+  });
+
+  it("confirm and rollback: the examples have the fields of what is kept", async () => {
+    const record = bootRecord({ store: "efi", products: [{ name: "acme-os" }] });
+    const machine = rollbackMachine({ record, variable: '{"slipwayRollback":1,"products":[]}' });
+    const confirmed = await capture(() => confirmVerbOn(machine).run(["--json"]));
+    expect(confirmed.code).toBe(0);
+    expectFields("confirm", JSON.parse(confirmed.stdout));
+    const shown = await capture(() => rollbackVerbOn(machine).run(["show", "--json"]));
+    expect(shown.code).toBe(0);
+    expectFields("rollback", JSON.parse(shown.stdout));
   });
 
   it("image: the example has the fields of the report", async () => {

@@ -1,5 +1,5 @@
 import { createHash } from "node:crypto";
-import { copyFile, mkdir, readFile, writeFile } from "node:fs/promises";
+import { copyFile, mkdir, mkdtemp, readFile, writeFile } from "node:fs/promises";
 import path from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { runCommand } from "./command.ts";
@@ -17,7 +17,10 @@ import { startSwtpm } from "./swtpm.ts";
  * values that were computed at a desk before. tpm2-tools replay the log.
  */
 
-const banks = ["sha1", "sha256", "sha384", "sha512"] as const;
+/** With the lengths of their digests, bytes. */
+const digestBytes = { sha1: 20, sha256: 32, sha384: 48, sha512: 64 } as const;
+type Bank = keyof typeof digestBytes;
+const banks: readonly Bank[] = ["sha1", "sha256", "sha384", "sha512"];
 /** PCR 10 is the kernel's own: Linux' integrity measurements, each kernel's, which are in another log. */
 const compared = Array.from({ length: 16 }, (_, pcr) => pcr).filter((pcr) => pcr !== 10);
 
@@ -27,7 +30,7 @@ type Values = Readonly<Record<string, Readonly<Record<string, string>>>>;
 /** Lines of shell that print all registers. */
 const tellPcrs = [
   `for bank in ${banks.join(" ")}; do for n in ${compared.join(" ")}; do`,
-  "read -r value < /sys/class/tpm/tpm0/pcr-$bank/$n; echo PCR:$bank:$n:$value:END; done; done",
+  "read -r value < /sys/class/tpm/tpm0/pcr-$bank/$n && echo PCR:$bank:$n:$value:END; done; done",
 ].join(" ");
 
 const tell = [
@@ -118,6 +121,8 @@ async function putDesk(): Promise<void> {
 
 /** What the booted system told. */
 interface Seen {
+  /** Those of the TPM that are switched on. */
+  readonly active: readonly Bank[];
   readonly pcrs: Values;
   /** As it was handed over. */
   readonly log: Uint8Array;
@@ -127,8 +132,10 @@ interface Seen {
 }
 
 /** Boots an entry of the disk on a machine with a TPM. */
-async function seen(entry: string, own: Partial<BootOptions> = {}): Promise<Seen> {
-  await using swtpm = await startSwtpm({ for: "qemu" });
+async function seen(entry: string, active = banks, own: Partial<BootOptions> = {}): Promise<Seen> {
+  const stateDirectory = await mkdtemp(path.join(on.directory, "tpm-"));
+  if (active.length < banks.length) await switchBanks(stateDirectory, active);
+  await using swtpm = await startSwtpm({ for: "qemu", stateDirectory });
   await using vm = await on.boot({
     disks: [disk],
     words: ["--policy", path.join(desk, "required.json")],
@@ -140,11 +147,18 @@ async function seen(entry: string, own: Partial<BootOptions> = {}): Promise<Seen
   await vm.expect("\nTARGET-DONE", 240_000);
   const only = (pattern: RegExp): string => pattern.exec(vm.log)?.[1] ?? "";
   return {
+    active,
     pcrs: toldPcrs(vm.log),
     log: new Uint8Array(Buffer.from(only(/^LOG:(\S+):END$/m), "base64")),
     check: only(/^CHECK:(.*):END$/m),
     measured: JSON.parse(only(/^RECORD:(.*)\n?:END$/m)).measured,
   };
+}
+
+async function switchBanks(stateDirectory: string, active: readonly Bank[]): Promise<void> {
+  await using swtpm = await startSwtpm({ for: "socket", stateDirectory });
+  const words = banks.map((bank) => `${bank}:${active.includes(bank) ? "all" : "none"}`);
+  await swtpm.tool("tpm2_pcrallocate", words.join("+"));
 }
 
 function toldPcrs(text: string): Values {
@@ -173,11 +187,10 @@ async function replayed(log: Uint8Array): Promise<{ readonly values: Values; rea
 }
 
 /** What was in the log before Slipway's first event, which is that of the policy. */
-function firmwareLog(log: Uint8Array): Uint8Array {
-  // PCR, type and number of digests; of each digest its algorithm; the size of the data.
-  const digestBytes = [20, 32, 48, 64].reduce((sum, bytes) => sum + 2 + bytes, 0);
-  const end = Buffer.from(log).indexOf("slipway policy\0") - (12 + digestBytes + 4);
-  return log.subarray(0, end);
+function firmwareLog({ log, active }: Seen): Uint8Array {
+  // PCR, type and number of digests; of each digest its algorithm too; the size of the data.
+  const headBytes = 12 + active.reduce((sum, bank) => sum + 2 + digestBytes[bank], 0) + 4;
+  return log.subarray(0, Buffer.from(log).indexOf("slipway policy\0") - headBytes);
 }
 
 interface Prediction {
@@ -225,10 +238,11 @@ function extended(bank: string, contents: readonly (string | Uint8Array)[], star
 }
 
 /** The log that was handed over comes to the registers of every bank, by tpm2-tools' reckoning and by the target's own. */
-async function expectReplay({ pcrs, log, check, measured }: Seen): Promise<void> {
-  expect(Object.keys(pcrs)).toEqual([...banks]);
+async function expectReplay({ active, pcrs, log, check, measured }: Seen): Promise<void> {
   const { values } = await replayed(log);
-  for (const bank of banks) {
+  expect(Object.keys(pcrs)).toEqual(active);
+  expect(Object.keys(values)).toEqual(active);
+  for (const bank of active) {
     expect(Object.keys(pcrs[bank] ?? {}).map(Number)).toEqual(compared);
     // Nothing is in the registers that is not in the log.
     const empty = extended(bank, []);
@@ -241,7 +255,7 @@ async function expectReplay({ pcrs, log, check, measured }: Seen): Promise<void>
 describe("a measured boot", () => {
   it("an entry on BIOS firmware: the log replays to the registers, which are those that were predicted", async () => {
     await expectReplay(plain);
-    const before = await replayed(firmwareLog(plain.log));
+    const before = await replayed(firmwareLog(plain));
     expect(before.text).toContain("EventType: EV_SEPARATOR");
     expect(Object.keys(before.values["sha256"] ?? {})).not.toContain("8");
     expect(Object.keys(before.values["sha256"] ?? {})).not.toContain("9");
@@ -259,15 +273,16 @@ describe("a measured boot", () => {
     expect(changed(plain.pcrs, other.pcrs)).toEqual([8]);
   });
 
-  it("a unified kernel image on UEFI firmware, with a credential and an extension", async () => {
-    const image = await seen("image", { vm: { uefi: true } });
+  it("a unified kernel image on UEFI firmware with two banks, with a credential and an extension", async () => {
+    const active = ["sha256", "sha384"] as const;
+    const image = await seen("image", active, { vm: { uefi: true } });
     await expectReplay(image);
-    const before = firmwareLog(image.log);
+    const before = firmwareLog(image);
     expect((await replayed(before)).text).toContain("EventType: EV_EFI_VARIABLE_DRIVER_CONFIG");
     const log = path.join(on.directory, "firmware-log");
     await writeFile(log, before);
-    const prediction = await predicted("vda1:uki:image", { banks, log });
-    for (const bank of banks) {
+    const prediction = await predicted("vda1:uki:image", { banks: active, log });
+    for (const bank of active) {
       const measuredInto = Object.fromEntries([8, 9, 11, 12, 13].map((pcr) => [pcr, image.pcrs[bank]?.[pcr]]));
       expect(prediction[bank]).toEqual(measuredInto);
     }
@@ -311,7 +326,7 @@ describe("a measured boot", () => {
     const pcrs = toldPcrs(vm.log);
     for (const bank of banks) {
       // What the firmware measured is the same as before.
-      const firmware = (await replayed(firmwareLog(plain.log))).values[bank] ?? {};
+      const firmware = (await replayed(firmwareLog(plain))).values[bank] ?? {};
       const sealedOff = compared.map((pcr) => [pcr, extended(bank, ["slipway shell"], firmware[pcr])]);
       expect(pcrs[bank]).toEqual(Object.fromEntries(sealedOff));
     }

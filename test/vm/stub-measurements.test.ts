@@ -99,7 +99,14 @@ async function measuredByStub(files: DiskFiles): Promise<Record<number, string>>
 /** @param timesOptions how often options that are not the image's own are measured: by each loader that hands them on */
 function predicted(image: Partial<MeasuredImage>, timesOptions = 1): Record<number, string> {
   const algorithms = [bankAlgorithmNamed("sha256")].flatMap((algorithm) => algorithm ?? []);
-  const input = { policy: encode(""), commandLine: "", moduleCommandLines: [], files: [] };
+  const input = {
+    policy: encode(""),
+    commandLine: "",
+    moduleCommandLines: [],
+    part: null,
+    initrdMembers: [],
+    files: [],
+  };
   const measurements = planMeasurements({ ...input, image: measuredImage(uki, image) }, algorithms).flatMap((event) =>
     Array.from({ length: event.what.startsWith("options") ? timesOptions : 1 }, () => event),
   );

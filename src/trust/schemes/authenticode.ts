@@ -29,7 +29,8 @@ const scheme = "authenticode";
 
 /**
  * Signatures inside PE images, judged as firmware does with `db` and `dbx`: an anchor may be the signer's certificate, one
- * above it, or the image's digest; periods and usages are not looked at; what was taken back is refused whoever signed it.
+ * above it, or the image's digest; periods are not looked at; what was taken back is refused whoever signed it. Stricter than
+ * firmware: a certificate below one that is trusted must not be for something else than code signing, a web server's say.
  * A signature covers the whole file, and so the kernel, the initrd and the options inside. The last signature of an image is the
  * one that claims nothing: the image's own digest, which may be trusted itself.
  */
@@ -183,7 +184,7 @@ function judgeSignature(signature: AuthenticodeSignature, image: JudgedImage, co
     contentType: oid.spcIndirectData,
     scheme,
     context,
-    usage: "any",
+    usage: "codeSigningIfSaid",
     checkTimes: false,
   });
   if (result.signer === null) return result;

@@ -107,6 +107,22 @@ function check(signature: OpenPgpSignature, content: SignedContent, context: Che
   return { signer: null, reason };
 }
 
+/** The identities of a certificate and of every key in it. */
+export function openpgpIdentities({ id, certificate }: OpenPgpAnchor): readonly string[] {
+  const keys = [certificate.primary, ...certificate.subkeys.map(({ key }) => key)];
+  return [
+    `openpgp:${id}`,
+    ...keys.flatMap(({ material }) => {
+      try {
+        return material.kind === "unsupported" ? [] : [keyIdentity(openPgpKeyObject(material))];
+      } catch {
+        // No signature by such a key is good.
+        return [];
+      }
+    }),
+  ];
+}
+
 function signerOf({ anchor, subkey, key }: Maker): Signer {
   const label = subkey === null ? anchor.label : `${anchor.label} (subkey ${keyIdOf(fingerprintOf(key))})`;
   const identities = [`openpgp:${anchor.id}`, keyIdentity(openPgpKeyObject(key.material))];

@@ -70,6 +70,11 @@ export interface ImageDigestAnchor extends AnchorFacts {
 /** What the policy trusts: a key, a certificate, or the digest of an image. */
 export type Anchor = NumberedKeyAnchor | SshAnchor | OpenPgpAnchor | CertificateAnchor | ImageDigestAnchor;
 
+/** What tells an anchor from all others of its kind, and is the same for one certificate in two files. */
+export function anchorIdentity({ kind, id }: Anchor): string {
+  return `anchor:${kind}:${id}`;
+}
+
 /** What is taken back although something vouches for it: the firmware's `dbx`, SBAT levels. */
 export interface Revocations {
   /** Authenticode digests of PE images: `sha256:` and lower-case hexadecimal. */

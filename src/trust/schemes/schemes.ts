@@ -1,5 +1,12 @@
 import { FormatError } from "../../formats/format-error.ts";
-import type { Anchor, AnchorReader, DetachedScheme, EnclosedScheme, UntrustedSignature } from "./scheme.ts";
+import {
+  type Anchor,
+  type AnchorReader,
+  anchorIdentity,
+  type DetachedScheme,
+  type EnclosedScheme,
+  type UntrustedSignature,
+} from "./scheme.ts";
 
 /** What stands behind a file's name to make the name of its signature. What a file holds is told by its content. */
 export const signatureSuffixes = [".minisig", ".sig", ".asc", ".gpg", ".p7s", ".cms"] as const;
@@ -76,6 +83,23 @@ export async function readSignatureFile(bytes: Uint8Array): Promise<readonly Unt
 export async function readAnchorFile(label: string, bytes: Uint8Array): Promise<readonly Anchor[] | null> {
   const reader = (await candidates(bytes)).keys.find((each) => each.recognises(bytes));
   return reader === undefined ? null : reader.readAnchors(label, bytes);
+}
+
+/** The identities (see `Signer`) that every signer with an anchor's own key has; of a certificate also `anchor:` and its id. */
+export async function identitiesOf(anchor: Anchor): Promise<readonly string[]> {
+  switch (anchor.kind) {
+    case "minisign":
+    case "ssh":
+      return [(await import("./public-key.ts")).keyIdentity(anchor.key)];
+    case "openpgp":
+      return (await import("./openpgp.ts")).openpgpIdentities(anchor);
+    case "x509": {
+      const { found } = (await import("./x509-key.ts")).certificateKey(anchor.certificate);
+      return [anchorIdentity(anchor), ...(found === null ? [] : [found.identity])];
+    }
+    case "image-digest":
+      return [anchorIdentity(anchor)];
+  }
 }
 
 /** The kinds of signatures that stand inside files, as far as one of the anchors could have made them. */

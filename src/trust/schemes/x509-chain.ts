@@ -31,10 +31,11 @@ export interface ChainOptions {
   /** Whether the certificates' periods are looked at. */
   readonly checkTimes: boolean;
   /**
-   * `codeSigning`: the first certificate has to be for code signing; one that is itself trusted may leave it open. `any`:
-   * usages are not looked at.
+   * `codeSigning`: the first certificate has to be for code signing; one that is itself trusted may leave it open.
+   * `codeSigningIfSaid`: one that is not itself trusted must not have extended key usages without code signing. `any`: usages are
+   * not looked at.
    */
-  readonly usage: "codeSigning" | "any";
+  readonly usage: "codeSigning" | "codeSigningIfSaid" | "any";
 }
 
 export type ChainResult =
@@ -148,6 +149,11 @@ class Search {
   #usageProblem([leaf, ...above]: readonly Certificate[]): string | null {
     if (leaf === undefined || this.#options.usage === "any") return null;
     const { keyUsage, extendedKeyUsage } = leaf.extensions;
+    if (this.#options.usage === "codeSigningIfSaid") {
+      if (above.length === 0 || extendedKeyUsage === null) return null;
+      const fits = extendedKeyUsage.some((usage) => codeSigningUsages.includes(usage));
+      return fits ? null : `${named(leaf)} is for ${usageText(extendedKeyUsage)}, not for code signing`;
+    }
     if (keyUsage !== null && !keyUsage.has(keyUsageBit.digitalSignature)) {
       return `${named(leaf)} is not for signatures: its key usage lacks digitalSignature`;
     }
@@ -185,13 +191,15 @@ class Search {
     if (basicConstraints.pathLength !== null && below > basicConstraints.pathLength) {
       return `${named(issuer)} allows ${basicConstraints.pathLength} CA(s) below it, there are ${below}`;
     }
-    const usages = [oid.codeSigning, oid.anyExtendedKeyUsage] as readonly string[];
-    if (this.#options.usage === "codeSigning" && extendedKeyUsage?.some((usage) => usages.includes(usage)) === false) {
+    const isOther = extendedKeyUsage?.some((usage) => codeSigningUsages.includes(usage)) === false;
+    if (this.#options.usage === "codeSigning" && isOther) {
       return `${named(issuer)} is for ${usageText(extendedKeyUsage)}, not for code signing`;
     }
     return nameConstraints === null ? null : constraintProblem(path, issuer, nameConstraints);
   }
 }
+
+const codeSigningUsages: readonly string[] = [oid.codeSigning, oid.anyExtendedKeyUsage];
 
 function named(certificate: Certificate): string {
   return `certificate ${quote(certificate.subjectText)}`;

@@ -10,7 +10,7 @@ import { noEfiChoices } from "../../../src/machine/efi-variables.ts";
 import { unknownMachineDescription } from "../../../src/machine/machine-description.ts";
 import { ModuleLoader } from "../../../src/machine/modules.ts";
 import type { DeviceProblem } from "../../../src/machine/volumes.ts";
-import { plainPolicy, type TrustMode } from "../../../src/trust/policy.ts";
+import { type Policy, plainPolicy, type TrustMode } from "../../../src/trust/policy.ts";
 import { bzImageFile } from "../../fakes/bzimage-head.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
@@ -83,6 +83,8 @@ interface BenchOptions {
   readonly timeoutSeconds?: number;
   readonly entry?: string | null;
   readonly trust?: TrustMode;
+  /** In place of one that is of `trust` alone. */
+  readonly policy?: Policy;
   /** Called at the jump. */
   readonly onLoad?: (bench: FakeSources) => void;
   readonly run?: boolean;
@@ -108,7 +110,7 @@ async function bench(options: BenchOptions): Promise<Bench> {
   const socket = fakeUeventSocket();
   const events = new DeviceEvents(socket, await ModuleLoader.open(system, "/nowhere", 1));
   void events.listen();
-  const policy = plainPolicy(options.trust ?? "off", []);
+  const policy = options.policy ?? plainPolicy(options.trust ?? "off", []);
   const quickenDigest = async (): Promise<void> => {};
   // A locked-down kernel takes the file call only.
   const handoff = (): LoadOptions => ({
@@ -191,6 +193,44 @@ describe("trying entries", () => {
     expect(on.report.lines.at(-1)).toMatch(/^refused vda1:bls1:a: options refused: /);
     expect(on.stuck).toHaveLength(1);
     expect(on.stuck[0]).toMatch(/^the only entry was refused; the last: options refused: /);
+  });
+});
+
+describe("what is told of trust", () => {
+  const told = async (policy: Policy): Promise<string | undefined> => {
+    const on = await bench({ volumes: [volume("vda1", { a: "good" })], policy });
+    const { lines } = on.report;
+    return lines
+      .slice(
+        lines.indexOf("chosen vda1:bls1:a") + 1,
+        lines.findIndex((line) => line.startsWith("handoff")),
+      )
+      .join("\n");
+  };
+  const withDocument = (mode: TrustMode, more: Partial<Policy["document"]>): Policy => {
+    const policy = plainPolicy(mode, []);
+    return { ...policy, document: { ...policy.document, ...more } };
+  };
+  const versions: Policy["document"]["rollback"] = {
+    ...{ store: "none", required: false, volume: null, path: null },
+    products: [{ name: "acme-os", minimum: 2, nvIndex: null }],
+  };
+
+  it("nobody signed it, and nobody has to", async () => {
+    expect(await told(withDocument("enforce", { cover: [] }))).toBe("verified vda1:bls1:a by the policy");
+  });
+
+  it("its version is not known, and need not be", async () => {
+    expect(await told(withDocument("enforce", { cover: [], rollback: versions }))).toBe(
+      'warning: vda1:bls1:a: no manifest says its product and version, which "rollback" of the policy asks for\n' +
+        "verified vda1:bls1:a by the policy",
+    );
+  });
+
+  it("it would have been refused", async () => {
+    expect(await told(withDocument("audit", { cover: ["linux"] }))).toBe(
+      'unverified vda1:bls1:a: audit: linux "/a" on vda1 refused: no signature',
+    );
   });
 });
 

@@ -2,13 +2,20 @@ import { describe, expect, it } from "vitest";
 import { FormatError } from "../../../src/formats/format-error.ts";
 import {
   choice,
+  choiceList,
   flag,
   integer,
   jsonSchema,
+  list,
   listSettings,
+  optionalInteger,
   optionalText,
+  optionalTime,
+  parseTime,
   readSection,
   section,
+  textList,
+  withoutDefaults,
 } from "../../../src/formats/schema.ts";
 
 const schema = section("A test", {
@@ -120,6 +127,78 @@ describe("what the documentation is made of", () => {
           },
         },
       },
+    });
+  });
+});
+
+describe("lists, times and numbers that may be left out", () => {
+  const rich = section("A test", {
+    words: textList({ itemsMax: 2, charactersMax: 3, default: ["a"], doc: "Words." }),
+    kinds: choiceList({ choices: ["x", "y"], default: ["x", "y"], doc: "Kinds." }),
+    from: optionalTime({ default: null, doc: "When." }),
+    port: optionalInteger({ default: null, min: 1, max: 9, unit: "ports", doc: "Where." }),
+    inner: section("Inner", { on: flag({ default: true, doc: "Whether." }) }),
+    rules: list({
+      doc: "Rules.",
+      itemsMax: 2,
+      item: { name: optionalText({ charactersMax: 4, default: null, doc: "" }) },
+    }),
+  });
+  const readRich = (value: unknown): unknown => readSection(rich, value, "test.json");
+  const refusesRich = (value: unknown, message: string): void =>
+    expect(() => readRich(value)).toThrow(`test.json: ${message}`);
+  const defaults = { words: ["a"], kinds: ["x", "y"], from: null, port: null, inner: { on: true }, rules: [] };
+
+  it("have defaults", () => expect(readRich({})).toEqual(defaults));
+  it("take what is given", () => {
+    const value = {
+      words: ["abc", ""],
+      kinds: ["y"],
+      from: "2026-11-20T09:30:00Z",
+      port: 9,
+      inner: { on: false },
+      rules: [{ name: "one" }, { name: null }],
+    };
+    expect(readRich(value)).toEqual(value);
+    expect(readRich({ rules: [{}] })).toEqual({ ...defaults, rules: [{ name: null }] });
+  });
+  it("refuse what does not fit, with its place", () => {
+    refusesRich(
+      { words: ["a", "b", "c"] },
+      'words: "[\\"a\\",\\"b\\",\\"c\\"]", list of up to 2 texts of at most 3 characters expected',
+    );
+    refusesRich({ kinds: ["x", "x"] }, 'kinds: "[\\"x\\",\\"x\\"]", list of "x", "y" expected');
+    refusesRich({ rules: {} }, 'rules: "{}", a list of up to 2 objects expected');
+    refusesRich({ rules: [{}, {}, {}] }, "rules: 3 items, a list of up to 2 objects expected");
+    refusesRich(
+      { rules: [{}, { name: "abcde" }] },
+      'rules[1].name: "\\"abcde\\"", text of at most 4 characters, or null expected',
+    );
+    refusesRich({ rules: [{ no: 1 }] }, 'unknown field "rules[0].no", one of name expected');
+    refusesRich({ port: 0 }, 'port: "0", whole number of ports, 1 to 9, or null expected');
+  });
+  it("days that are not there are no times", () => {
+    expect(parseTime("2026-11-20")).toBe(1795132800000);
+    expect(parseTime("2026-11-20T00:00:01Z")).toBe(1795132801000);
+    for (const text of [
+      "2026-02-29",
+      "2026-13-01",
+      "2026-11-20T25:00:00Z",
+      "2026-11-20T09:30Z",
+      "20261120",
+      " 2026-11-20",
+    ]) {
+      expect(parseTime(text)).toBeNull();
+    }
+  });
+  it("withoutDefaults leaves what somebody chose", () => {
+    const lean = (value: object): unknown => withoutDefaults(rich, readSection(rich, value, "test.json"));
+    expect(lean({})).toEqual({});
+    expect(lean({ inner: {}, kinds: ["x", "y"] })).toEqual({});
+    expect(lean({ rules: [{}, { name: "one" }], kinds: ["y", "x"], inner: { on: false } })).toEqual({
+      kinds: ["y", "x"],
+      inner: { on: false },
+      rules: [{}, { name: "one" }],
     });
   });
 });

@@ -283,10 +283,7 @@ describe("refusals", () => {
       outcome.stderr.startsWith(`slipway image: read key "${at("keys/bad.pub")}": minisign public key: line 2: `),
     ).toBe(true);
     put("keys/bad.pub", new Uint8Array(20_000));
-    await expectRefused(
-      ["--keys", at("keys")],
-      `read key "${at("keys/bad.pub")}": a key of no known kind`,
-    );
+    await expectRefused(["--keys", at("keys")], `read key "${at("keys/bad.pub")}": a key of no known kind`);
     await expectRefused(
       ["--keys", at("gone")],
       `read keys from "${at("gone")}": ENOENT: no such file or directory, scandir '${at("gone")}'`,
@@ -308,6 +305,41 @@ describe("refusals", () => {
     expect(unpackaged.stderr).toBe(
       `slipway image: build an image: this is not the packaged program (it runs under "${process.execPath}"): name that with --executable FILE\n`,
     );
+  });
+  it("with lockdown: a shell, and whatever else the kernel's command line could start", async () => {
+    put("locked.json", '{ "lockdown": true }');
+    put("shell.json", '{ "rescue": { "shell": true } }');
+    const locked = ["--keys", at("keys"), "--policy", at("locked.json")];
+    const shell = '"rescue.shell" is true, which does not go with "lockdown" of the policy';
+    await expectRefused([...locked, "--config", at("shell.json")], `build an image: ${shell}`);
+    const refusal = (place: string): string =>
+      `build an image: include "${place}": with "lockdown" no program beside /init and no library is taken, for words on ` +
+      `the kernel's command line ("rdinit=", "LD_PRELOAD=") could start it`;
+    // What can be executed, under whatever name, and what the dynamic linker would run or load without that.
+    const include = (name: string, place: string): Promise<void> =>
+      expectRefused(
+        [...locked, "--include", `${at(name)}:${place}`],
+        refusal(place === "/usr" ? "/usr/bin/tool" : place),
+      );
+    await include("extra/bin/tool", "/bin/sh");
+    await include("extra/bin/tool", "/opt/tool");
+    await include("extra", "/usr");
+    const elf = (type: number): Buffer => {
+      const head = Buffer.alloc(64);
+      head.writeUInt32BE(0x7f454c46);
+      head.writeUInt16LE(type, 16);
+      return head;
+    };
+    put("static", elf(2));
+    put("library", elf(3));
+    await include("static", "/opt/data");
+    await include("library", "/lib/x.so");
+    // A kernel module, a script that nobody can execute, and less than a header.
+    put("module.ko", elf(1));
+    put("script", "#!/init\n");
+    put("short", elf(2).subarray(0, 17));
+    const harmless = ["module.ko", "script", "short"].flatMap((name) => ["--include", `${at(name)}:/opt/${name}`]);
+    expect((await build(...locked, ...harmless)).stderr).toBe("");
   });
   it("includes that decide about trust, or take a place that is taken", async () => {
     const include = (destination: string): string[] => [

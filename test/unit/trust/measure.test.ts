@@ -28,7 +28,15 @@ const encode = (text: string): Uint8Array => new TextEncoder().encode(text);
 const wide = (text: string): Buffer => Buffer.from(text, "utf16le");
 const sha = (content: string | Uint8Array): string => createHash("sha256").update(content).digest("hex");
 
-const nothing: MeasureInput = { policy: encode(""), commandLine: "", moduleCommandLines: [], files: [], image: null };
+const nothing: MeasureInput = {
+  policy: encode(""),
+  commandLine: "",
+  moduleCommandLines: [],
+  part: null,
+  initrdMembers: [],
+  files: [],
+  image: null,
+};
 
 /** `PCR TYPE text`, and the SHA-256 digest. */
 function lines(measurements: readonly Measurement[]): (readonly [string, string])[] {
@@ -51,9 +59,11 @@ const section = (name: string, content: string | Uint8Array): (readonly [string,
 it("what is measured of a boot, in its order", () => {
   const input: MeasureInput = {
     ...nothing,
-    policy: encode('{"mode":"enforce"}'),
+    policy: encode('{"policy":{},"keys":{}}'),
     commandLine: "BOOT_IMAGE=/xen placeholder ö",
     moduleCommandLines: ["/vmlinuz root=/dev/vda2", ""],
+    part: "#conf-1",
+    initrdMembers: ["2 0444 all 0755 /etc/a"],
     files: [
       measuredFile("addon", "/loader/addons/a.addon.efi", "an add-on"),
       measuredFile("module", "/vmlinuz", "dom0"),
@@ -70,6 +80,8 @@ it("what is measured of a boot, in its order", () => {
     [8, 0x0d, "kernel_cmdline: BOOT_IMAGE=/xen placeholder ö\0"],
     [8, 0x0d, "module_cmdline: /vmlinuz root=/dev/vda2\0"],
     [8, 0x0d, "module_cmdline: \0"],
+    [8, 0x0d, "kernel_part: #conf-1\0"],
+    [8, 0x0d, "initrd_member: 2 0444 all 0755 /etc/a\0"],
     [9, 0x0d, "/xen\0"],
     [9, 0x0d, "/second\0"],
     [9, 0x0d, "/first\0"],
@@ -80,10 +92,12 @@ it("what is measured of a boot, in its order", () => {
   ]);
   expect(lines(measurements).map(([, digest]) => digest)).toEqual(
     [
-      '{"mode":"enforce"}',
+      '{"policy":{},"keys":{}}',
       "BOOT_IMAGE=/xen placeholder ö",
       "/vmlinuz root=/dev/vda2",
       "",
+      "#conf-1",
+      "2 0444 all 0755 /etc/a",
       "hypervisor",
       "initrd 2",
       "initrd 1",
@@ -93,11 +107,13 @@ it("what is measured of a boot, in its order", () => {
       "an add-on",
     ].map((content) => sha(content)),
   );
-  expect(measurements.map(({ what }) => what).slice(0, 5)).toEqual([
+  expect(measurements.map(({ what }) => what).slice(0, 7)).toEqual([
     "policy",
     "command line",
     "module's command line",
     "module's command line",
+    "part of the kernel's file",
+    "initrd's place in an archive",
     'kernel "/xen"',
   ]);
 });
@@ -345,7 +361,7 @@ describe("prediction", () => {
     const paper = readFileSync(new URL("../../../docs/measured-boot.md", import.meta.url), "utf8");
     const input: MeasureInput = {
       ...nothing,
-      policy: encode('{"mode":"enforce"}'),
+      policy: encode('{"policy":{},"keys":{}}'),
       commandLine: "root=/dev/vda2 ro",
       files: [measuredFile("linux", "/vmlinuz", "a kernel\n"), measuredFile("initrd", "/initrd.img", "an initrd\n")],
     };

@@ -400,6 +400,14 @@ describe("lockdown", () => {
     bad({ rules: [{ mode: "off" }] }, 'policy: rules[0].mode: "off" is not possible with "lockdown"');
     bad({ optionsAllowed: ["quiet"] }, 'policy: optionsAllowed: an empty list expected with "lockdown"');
     bad({ rules: [{ cover: ["linux"] }] }, 'policy: rules[0].cover: everything has to be covered with "lockdown"');
+    bad(
+      { threshold: 2, rules: [{ schemes: ["authenticode"] }] },
+      'policy: rules[0].threshold: at least 2 expected, as outside of the rules, with "lockdown"',
+    );
+    bad(
+      { signers: ["release"], rules: [{ volumes: ["label=X"] }] },
+      'policy: rules[0].signers: some have to be named, as outside of the rules, with "lockdown"',
+    );
   });
 });
 

@@ -27,11 +27,15 @@ keyUsage=critical,keyCertSign,cRLSign'
 sign='basicConstraints=critical,CA:FALSE
 keyUsage=critical,digitalSignature
 extendedKeyUsage=codeSigning'
-for name in root middle leaf stranger expired; do key $name RSA rsa_keygen_bits:2048; done
+server='basicConstraints=critical,CA:FALSE
+keyUsage=critical,digitalSignature,keyEncipherment
+extendedKeyUsage=serverAuth,clientAuth'
+for name in root middle leaf stranger expired server; do key $name RSA rsa_keygen_bits:2048; done
 key curve EC ec_paramgen_curve:P-256
 certificate root root '/O=Slipway tests/CN=root' "$ca" 1
 certificate middle root '/O=Slipway tests/CN=middle' "$ca" 2
 certificate leaf middle '/O=Slipway tests/CN=leaf' "$sign" 3
+certificate server middle '/O=Slipway tests/CN=server' "$server" 7
 certificate curve middle '/O=Slipway tests/CN=curve' "$sign" 4
 certificate stranger stranger '/CN=stranger' "$sign" 5
 if [ ! -f expired.crt ]; then
@@ -49,6 +53,7 @@ fi
 sbat='sbat,1,SBAT Version,sbat,1,https://github.com/rhboot/shim/blob/main/SBAT.md\nslipway.test,3,Slipway tests,slipway.test,1,https://slipway.invalid/\n'
 python3 make-image.py image.efi ".text=code" ".sbat=$sbat" ".cmdline=root=LABEL=a ro" ".linux=a kernel" ".initrd=an initrd"
 python3 make-image.py plain.efi ".text=code" ".linux=a kernel"
+python3 make-image.py "$work/addon.efi" ".text=code" ".sbat=$sbat" ".cmdline=quiet"
 python3 make-image.py "$work/gap.efi" ".text=code" "-.linux=a kernel"
 python3 make-image.py "$work/overlap.efi" ".text=code" "+.linux=a kernel"
 python3 make-image.py "$work/two-sbat.efi" ".text=code" ".sbat=$sbat" ".sbat=$sbat"
@@ -59,11 +64,13 @@ bysbsign() { sbsign --key "$1.key" --cert "$1.crt" --addcert middle.crt --output
 bysbsign leaf image.efi sbsign.efi
 bysbsign leaf plain.efi plain-signed.efi
 bysbsign leaf unaligned.efi unaligned-signed.efi
+bysbsign leaf "$work/addon.efi" addon.efi
 bysbsign leaf "$work/gap.efi" gap-signed.efi
 bysbsign leaf "$work/overlap.efi" overlap-signed.efi || rm -f overlap-signed.efi
 bysbsign leaf "$work/two-sbat.efi" two-sbat.efi
 bysbsign leaf "$work/bad-sbat.efi" bad-sbat.efi
 bysbsign stranger image.efi stranger.efi
+bysbsign server image.efi server.efi
 bysbsign leaf stranger.efi twice.efi
 bysbsign expired image.efi expired.efi
 # The certificate of the signer alone.

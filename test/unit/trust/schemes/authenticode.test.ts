@@ -62,6 +62,15 @@ describe("signatures by sbsign and osslsigncode", () => {
     // As firmware, which has no clock to believe.
     ["expired.efi", "expired", ["expired"]],
     ["stranger.efi", "stranger", ["stranger"]],
+    // A certificate for web servers signs nothing for its issuer; for itself it does where it is trusted itself.
+    [
+      "server.efi",
+      "root",
+      [
+        'refused: certificate "CN=server,O=Slipway tests" is for server authentication, client authentication, not for code signing',
+      ],
+    ],
+    ["server.efi", "server", ["server"]],
     // Two signatures, each judged alone.
     ["twice.efi", "stranger", ["stranger", "other"]],
     ["twice.efi", "leaf", ["other", "leaf"]],
