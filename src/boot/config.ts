@@ -1,5 +1,5 @@
-import { messageOf } from "../formats/error-text.ts";
 import { FormatError, quote } from "../formats/format-error.ts";
+import { parseJsonText } from "../formats/json-fields.ts";
 import {
   choice,
   flag,
@@ -139,12 +139,7 @@ export type Config = Infer<typeof configSchema>;
 
 /** Reads a configuration. Throws {@link FormatError} that names the file, the field, the value and what was expected. */
 export function parseConfig(text: string, name: string): Config {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(name, `JSON expected: ${messageOf(error)}`);
-  }
+  const value = parseJsonText(text, name);
   return readSection(configSchema, value, name);
 }
 

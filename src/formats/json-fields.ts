@@ -6,12 +6,46 @@ import { parseTime } from "./schema.ts";
 /** Parses JSON (RFC 8259) in UTF-8. Throws {@link FormatError}. */
 export function parseJson(bytes: Uint8Array, format: string, bytesMax: number): unknown {
   if (bytes.length > bytesMax) throw new FormatError(format, `${bytes.length} bytes, at most ${bytesMax} are taken`);
-  const text = utf8(bytes, format);
+  return parseJsonText(utf8(bytes, format), format);
+}
+
+/**
+ * Parses JSON (RFC 8259) in which no object has a name twice: which of the two counts, people and programs do not agree on, and
+ * who signs a text has to know. Throws {@link FormatError}.
+ */
+export function parseJsonText(text: string, format: string): unknown {
+  let value: unknown;
   try {
-    return JSON.parse(text);
+    value = JSON.parse(text);
   } catch (error) {
     throw new FormatError(format, `JSON expected: ${quote(messageOf(error))}`);
   }
+  const twice = repeatedName(text);
+  if (twice !== null) throw new FormatError(format, `the field ${quote(twice)} stands twice in one object`);
+  return value;
+}
+
+/** The first name that stands a second time in its object, of a text that is JSON. */
+function repeatedName(text: string): string | null {
+  /** The names so far of every object around; null: none, or it is a list. */
+  const open: (Set<string> | null)[] = [];
+  for (let at = 0; at < text.length; at++) {
+    const character = text[at];
+    if (character === "{" || character === "[") open.push(null);
+    else if (character === "}" || character === "]") open.pop();
+    else if (character === '"') {
+      const start = at;
+      for (at++; text[at] !== '"'; at++) if (text[at] === "\\") at++;
+      let next = at + 1;
+      while (" \t\r\n".includes(text[next] ?? "-")) next++;
+      if (text[next] !== ":") continue;
+      const name = String(JSON.parse(text.slice(start, at + 1)));
+      const names = open.at(-1) ?? new Set();
+      if (names.has(name)) return name;
+      open[open.length - 1] = names.add(name);
+    }
+  }
+  return null;
 }
 
 /**

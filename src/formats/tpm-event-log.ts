@@ -2,7 +2,7 @@ import { ByteWriter } from "./byte-writer.ts";
 import { ByteReader, hex, joinBytes, latin1 } from "./bytes.ts";
 import { FormatError } from "./format-error.ts";
 import { hexadecimal } from "./hexadecimal.ts";
-import { type BankAlgorithm, type BankDigest, bankAlgorithm, bankAlgorithmNamed, tpmPcrCount } from "./tpm2.ts";
+import { type BankAlgorithm, type BankDigest, bankAlgorithm, tpmPcrCount } from "./tpm2.ts";
 
 /*
  * The log of what was measured into a TPM's PCRs.
@@ -408,10 +408,4 @@ function textOf(data: Uint8Array): string | null {
   if (bytes.length % 2 !== 0) return null;
   const wide = new TextDecoder("utf-16le").decode(bytes).replace(/\0$/, "");
   return /^[ -~]+$/.test(wide) ? wide : null;
-}
-
-/** The algorithm that a log names so; null when it has none of it. */
-export function logAlgorithm(log: Pick<TpmEventLog, "algorithms">, name: string): BankAlgorithm | null {
-  const id = bankAlgorithmNamed(name)?.id;
-  return log.algorithms.find((known) => known.id === id) ?? null;
 }

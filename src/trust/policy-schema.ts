@@ -1,6 +1,7 @@
 import { messageOf } from "../formats/error-text.ts";
 import { FormatError } from "../formats/format-error.ts";
 import { parseGlob } from "../formats/glob.ts";
+import { parseJsonText } from "../formats/json-fields.ts";
 import {
   choice,
   choiceList,
@@ -247,12 +248,7 @@ export type PolicyDocument = Infer<typeof policySchema>;
 
 /** Reads a policy. Throws {@link FormatError} that names the document, the field, the value and what was expected. */
 export function parsePolicy(text: string, name: string): PolicyDocument {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch (error) {
-    throw new FormatError(name, `JSON expected: ${messageOf(error)}`);
-  }
+  const value = parseJsonText(text, name);
   const document = readSection(policySchema, value, name);
   checkPolicy(document, name);
   return document;

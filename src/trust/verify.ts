@@ -330,7 +330,7 @@ class SignerJudge {
   verdictOf(artifact: Artifact, { signers, reasons, checked }: Vouchers): ArtifactVerdict {
     const { role, ref } = artifact;
     const shortage = this.shortage(signers);
-    const revoked = shortage === null && this.#isRevoked(artifact);
+    const revoked = this.isRevoked(artifact);
     if (shortage === null && !revoked) {
       return { role, ref, trusted: true, by: labelsOf(signers), reason: null, checked: true };
     }
@@ -339,7 +339,8 @@ class SignerJudge {
     return { role, ref, trusted: false, by: null, reason, checked };
   }
 
-  #isRevoked({ content }: Artifact): boolean {
+  /** Whether the policy has taken back a file's very content. */
+  isRevoked({ content }: Artifact): boolean {
     const { revoked } = this.policy.document;
     return revoked.length > 0 && content !== null && revoked.includes(sha256(content));
   }
@@ -412,11 +413,15 @@ class EntryJudge {
     );
     const needsConfigs = options.role === "options" && shortage !== null;
     const covers = (role: ArtifactVerdict["role"]): boolean => isCoverable(role) && rule.cover.includes(role);
+    const isTakenBack = (artifact: Artifact | undefined): boolean =>
+      artifact !== undefined && judge.isRevoked(artifact);
     const verdicts = [
       ...(rule.cover.includes("options") ? [options] : []),
       ...files.filter(
-        ({ role, trusted }) =>
+        ({ role, trusted }, index) =>
           covers(role) ||
+          // What was taken back does not boot where nobody has to vouch for it either.
+          (isCoverable(role) && isTakenBack(artifacts[index])) ||
           (role === "config" && needsConfigs && rule.cover.includes("options") && (trusted || !options.trusted)),
       ),
     ];

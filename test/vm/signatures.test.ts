@@ -465,3 +465,57 @@ describe("an entry", () => {
     );
   });
 });
+
+describe("a manifest that five tools have signed", () => {
+  let made: Workshop;
+  let keys: Files;
+  beforeAll(async () => {
+    made = new Workshop(
+      { "root/loader/entries/acme.conf": "title Acme OS\nlinux /vmlinuz\noptions quiet\n", "root/vmlinuz": message },
+      { GNUPGHOME: directory({}) },
+    );
+    await made.run("minisign", ["-G", "-W", "-p", "minisign.pub", "-s", "minisign.key"]);
+    await made.run("signify-openbsd", ["-G", "-n", "-p", "signify.pub", "-s", "signify.sec"]);
+    await made.run("ssh-keygen", ["-q", "-N", "", "-t", "ecdsa", "-f", "openssh"]);
+    const quiet = ["--batch", "--quiet", "--no-auto-check-trustdb"];
+    const time = ["--faked-system-time", "20240601T120000!"];
+    const words = ["--passphrase", "", "--quick-generate-key", "release", "ed25519", "cert,sign", "never"];
+    await made.run("gpg", [...quiet, ...time, ...words]);
+    await made.run("gpg", [...quiet, "--output", "openpgp.gpg", "--export", "=release"]);
+    const certificate =
+      "-x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 -nodes -keyout cms.key -subj /CN=release -out cms.pem";
+    await made.run("openssl", [
+      "req",
+      ...certificate.split(" "),
+      "-addext",
+      "extendedKeyUsage=codeSigning",
+      "-days",
+      "9",
+    ]);
+    await made.run(slipwayExecutable, [
+      ...["sign", "--root", "root", "--version", "1", "--key", "minisign.key"],
+      ...["--command", "signify-openbsd -S -s signify.sec -m - -x -"],
+      ...["--command", "ssh-keygen -Y sign -n slipway -f openssh"],
+      ...["--command", `gpg ${[...quiet, ...time].join(" ")} --detach-sign --armor`],
+      ...["--command", "openssl cms -sign -binary -signer cms.pem -inkey cms.key -outform PEM"],
+    ]);
+    const files = ["minisign.pub", "signify.pub", "openssh.pub", "openpgp.gpg", "cms.pem"];
+    keys = Object.fromEntries(files.map((file) => [file, made.read(file)]));
+  });
+  afterAll(() => made.run("gpgconf", ["--kill", "all"]));
+
+  function judge(threshold: number): string {
+    const [result] = verify({ keys, policy: { threshold } }, ["--root", path.join(made.place, "root"), "acme"]);
+    if (result === undefined) throw new Error("a result expected");
+    return verdictText(result, "linux");
+  }
+
+  it("good, and each of them refused when a word changes", () => {
+    const all = "minisign and signify and openssh and openpgp and cms";
+    expect(judge(5)).toBe(`by ${all}`);
+    expect(judge(6)).toBe(`signed by ${all}: 6 different signers expected, not 5`);
+    const manifest = made.text("root/slipway/boot.manifest");
+    made.write("root/slipway/boot.manifest", manifest.replace('"quiet"', '"QUIET"'));
+    expect(judge(1)).toBe(new Array<string>(5).fill(`/slipway/boot.manifest: ${noMatch}`).join(", "));
+  });
+});

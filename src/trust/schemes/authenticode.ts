@@ -62,16 +62,6 @@ function signaturesOf(image: JudgedImage): UntrustedSignature[] {
   return image.layout.certificates.map((certificate) => readSignature(certificate, image));
 }
 
-/**
- * Why a PE image is taken back, by its digest or by its SBAT generation, whoever vouches for it; null when it is not, and
- * for a file that is no PE image.
- *
- * @throws FormatError for a PE image whose headers or certificate table are broken.
- */
-export function imageRefusal(content: SignedContent, revocations: Revocations): string | null {
-  return judgedImage(content)?.refusal(revocations) ?? null;
-}
-
 /** An image with its digests, each computed once. */
 class JudgedImage {
   readonly content: SignedContent;

@@ -4,7 +4,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
-import { type Manifest, manifestText } from "../../../src/formats/manifest.ts";
+import { type Manifest, manifestText, parseManifest } from "../../../src/formats/manifest.ts";
 import { joinSignedDocument } from "../../../src/formats/signed-document.ts";
 import { measureInputOf } from "../../../src/handoff/boot-measurements.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
@@ -309,6 +309,19 @@ describe("a revoked key", () => {
   });
 });
 
+describe("a file whose digest is revoked", () => {
+  it("does not boot where nobody has to vouch for it either, and says so whoever signed it", async () => {
+    const initrd = [{ volume: "vda1", path: "/old" }];
+    const files = { ...plain, ...signedFiles, "/old": "old" };
+    const policy = { cover: ["options", "linux"] };
+    await trusts({ policy, files, entry: { ...entry, initrd } });
+    await refuses(
+      { policy: { ...policy, revoked: [fileOf("/old", "old").sha256] }, files, entry: { ...entry, initrd } },
+      'initrd "/old" on vda1 refused: the policy has revoked its SHA-256',
+    );
+  });
+});
+
 describe("a careless policy", () => {
   const problemsOf = async (policy: object, keys: Readonly<Record<string, Uint8Array>> = teamKeys): Promise<unknown> =>
     (await resolvePolicy(parsePolicy(JSON.stringify(policy), "policy"), await keysOf(keys), noFirmwareLists, now))
@@ -322,6 +335,17 @@ describe("a careless policy", () => {
     const keys = { ...teamKeys, "alice.pem": pub(bob) };
     expect(await problemsOf({ signers: ["alice"] }, keys)).toEqual(['policy: signers: 2 keys are called "alice"']);
     expect(await problemsOf({ signers: ["firmware db#2"], firmware: { db: true } })).toEqual([]);
+  });
+
+  it("says nothing twice, for who reads it and who obeys it may take different ones", () => {
+    const parse = (text: string) => (): unknown => parsePolicy(text, "policy");
+    expect(parse('{"mode":"enforce","serial":1,"mo\\u0064e":"off"}')).toThrow(
+      'policy: the field "mode" stands twice in one object',
+    );
+    expect(parse('{"rules":[{"name":"a"},{"name":"b","name":"c"}]}')).toThrow('"name" stands twice');
+    expect(parse('{"rules":[{"name":"a\\"\\\\"},{"name":"name"}], "schemes" : ["cms"]}')).not.toThrow();
+    const twice = manifestOf().replace('"version": 1', '"version": 1, "version": 9');
+    expect(() => parseManifest(bytesOf(twice))).toThrow('manifest: the field "version" stands twice in one object');
   });
 
   const bad = (document: object, reason: string): void =>
@@ -369,5 +393,19 @@ describe("work", () => {
     const signers = Array.from({ length: signaturesCheckedMax }, () => newSigner("bobkey  "));
     const late = signedBy(manifestOf(), ...signers.slice(0, 31), bob);
     await trusts({ files: { ...plain, "/slipway/a.manifest": late }, entry });
+    const keys = { ...teamKeys, "ring.gpg": new Uint8Array(signatureData("openpgp/ed25519.gpg")) };
+    const junk = new Uint8Array(signatureData("openpgp/ed25519.sig"));
+    const own = {
+      ...plain,
+      ...signedFiles,
+      "/vmlinuz.minisig": "",
+      "/vmlinuz.cms": signedFiles["/vmlinuz.minisig"] ?? "",
+    };
+    const half = (count: number): Uint8Array => Buffer.concat(Array.from({ length: count }, () => junk));
+    await trusts({ keys, files: { ...own, "/vmlinuz.sig": half(16), "/vmlinuz.gpg": half(15) }, entry });
+    await refuses(
+      { keys, files: { ...own, "/vmlinuz.sig": half(16), "/vmlinuz.gpg": half(16) }, entry },
+      `and 26 more reasons`,
+    );
   });
 });
