@@ -73,7 +73,7 @@ ${efiUsage}
 };
 
 /** What was skipped and is meant by a word: its title, its file, or the file's name with or without its suffix; patterns match. */
-export function findSkipped({ found }: Pick<Survey, "found">, word: string): readonly SkippedEntry[] {
+function findSkipped({ found }: Pick<Survey, "found">, word: string): readonly SkippedEntry[] {
   const isMeant = nameMatcher(word);
   return found.skipped.filter(({ title, source }) => {
     const file = source.path.slice(source.path.lastIndexOf("/") + 1);
@@ -92,7 +92,7 @@ function linesText(lines: readonly string[]): string {
 }
 
 /** Everything that discovery found, as text. */
-export function explainAll(result: Survey): string {
+function explainAll(result: Survey): string {
   const lines: string[] = ["Volumes searched:"];
   for (const { volume } of result.sources) {
     const facts = [

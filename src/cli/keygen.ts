@@ -14,7 +14,7 @@ import { applyPassword } from "../trust/signing.ts";
 import { askNewPassword, type PasswordTerminal, readPasswordFile } from "./password.ts";
 import { UsageError, type Verb } from "./verb.ts";
 
-export const keygenUsage = `usage: slipway keygen [OPTION]... NAME
+const keygenUsage = `usage: slipway keygen [OPTION]... NAME
 
 Makes a key pair for signing: NAME.pub, the public key, which goes into the boot image or the policy, and
 NAME.key, the secret key, with which "slipway sign" signs. Both are files of minisign (Ed25519), which takes

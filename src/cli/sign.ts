@@ -36,7 +36,7 @@ import { UsageError, type Verb } from "./verb.ts";
 /** Where a manifest lies on its volume, unless --output says otherwise. */
 export const manifestPath = "slipway/boot.manifest";
 
-export const signUsage = `usage: slipway sign KEYS --version N [OPTION]... [--root SPEC]... [ENTRY|FILE]...
+const signUsage = `usage: slipway sign KEYS --version N [OPTION]... [--root SPEC]... [ENTRY|FILE]...
        slipway sign KEYS --add MANIFEST [--output FILE] [--replace] [--json]
        slipway sign KEYS --document FILE [--output FILE] [--replace] [--json]
 
@@ -141,8 +141,10 @@ interface SignOptions {
   readonly days: number | null;
 }
 
-function parseOptions(args: readonly string[]): SignOptions {
-  const { values, positionals, tokens } = parseArgs({
+type Arguments = ReturnType<typeof readArguments>;
+
+function readArguments(args: readonly string[]) {
+  return parseArgs({
     args: [...args],
     allowPositionals: true,
     tokens: true,
@@ -164,27 +166,42 @@ function parseOptions(args: readonly string[]): SignOptions {
       json: { type: "boolean" },
     },
   });
+}
+
+function keySources({ tokens }: Arguments): readonly KeySource[] {
   const keys = tokens.flatMap((token): KeySource[] =>
     token.kind === "option" && (token.name === "key" || token.name === "command") && token.value !== undefined
       ? [{ kind: token.name, value: token.value }]
       : [],
   );
   if (keys.length === 0) throw new UsageError("sign: --key FILE or --command COMMAND expected");
+  return keys;
+}
+
+/** Options that do not go together. */
+function refuseForeignOptions({ values, positionals }: Arguments): void {
   if (values.document !== undefined && values.add !== undefined) {
     throw new UsageError("sign: --document and --add exclude each other");
   }
-  const path = values.document ?? values.add ?? null;
-  const only = (names: readonly (keyof typeof values)[], when: string): void => {
+  const without = (names: readonly (keyof typeof values)[], when: string): void => {
     const given = names.find((name) => values[name] !== undefined);
     if (given !== undefined) throw new UsageError(`sign: --${given} does not go with ${when}`);
   };
-  if (path !== null) {
+  if (values.document !== undefined || values.add !== undefined) {
     const flag = values.document === undefined ? "--add" : "--document";
-    only(["version", "product", "not-before", "not-after", "days", "role", "root"], flag);
+    without(["version", "product", "not-before", "not-after", "days", "role", "root"], flag);
     if (positionals.length > 0)
       throw new UsageError(`sign: ${JSON.stringify(positionals[0])} does not go with ${flag}`);
-  } else only(["replace"], "a new manifest");
-  if (values["not-after"] !== undefined) only(["days"], "--not-after");
+  } else without(["replace"], "a new manifest");
+  if (values["not-after"] !== undefined) without(["days"], "--not-after");
+}
+
+function parseOptions(args: readonly string[]): SignOptions {
+  const given = readArguments(args);
+  const keys = keySources(given);
+  refuseForeignOptions(given);
+  const { values, positionals } = given;
+  const path = values.document ?? values.add ?? null;
   return {
     keys,
     passwordFile: values["password-file"] ?? null,

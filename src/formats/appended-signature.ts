@@ -1,4 +1,4 @@
-import { ByteReader, latin1 } from "./bytes.ts";
+import { ByteReader } from "./bytes.ts";
 import type { ByteRange } from "./ranges.ts";
 
 /*
@@ -76,10 +76,12 @@ const zeroFields = [
 
 /** The text alone may stand in any kernel; with a descriptor before it, it is a signature. */
 function refuseTrailing(r: ByteReader): void {
-  const start = Math.max(0, r.length - searchedBytes);
-  const found = latin1(r.bytes.subarray(start)).lastIndexOf(magic);
-  const at = start + found - descriptorBytes;
-  if (found < 0 || at < 0 || r.u8(at + 2, "id_type") !== pkcs7Type) return;
+  const first = Math.max(descriptorBytes, r.length - searchedBytes);
+  let line = r.length - magic.length;
+  while (line >= first && !r.hasMagic(line, magic)) line--;
+  if (line < first) return;
+  const at = line - descriptorBytes;
+  if (r.u8(at + 2, "id_type") !== pkcs7Type) return;
   const isDescriptor = zeroFields.every(([offset, field]) => r.u8(at + offset, field) === 0);
   const length = r.u32be(at + 8, "sig_len");
   if (!isDescriptor || length === 0 || length > at) return;

@@ -8,7 +8,6 @@ import {
   derOid,
   derSmallInteger,
   derTag,
-  derTime,
 } from "./der.ts";
 import { FormatError } from "./format-error.ts";
 import { type HashName, oid, oidTitle } from "./object-identifiers.ts";
@@ -39,13 +38,10 @@ export type SignerIdentifier =
   | { readonly kind: "issuer-serial"; readonly issuer: Uint8Array; readonly serial: Uint8Array }
   | { readonly kind: "key-id"; readonly keyId: Uint8Array };
 
-export interface CmsAttribute {
-  readonly oid: string;
-  /** The attribute's SET of values, DER. */
-  readonly values: Uint8Array;
-}
-
-/** SignerInfo. Unsigned attributes are not read: time stamps and nested signatures count for nothing. */
+/**
+ * SignerInfo. Unsigned attributes are not read: time stamps and nested signatures count for nothing. Nor is what further
+ * signed attributes say: nobody vouches for a signer's own time.
+ */
 export interface CmsSigner {
   readonly sid: SignerIdentifier;
   readonly digestAlgorithm: { readonly oid: string; readonly hash: HashName | null };
@@ -55,9 +51,6 @@ export interface CmsSigner {
   /** Of the signed attributes; null where they have none. */
   readonly contentType: string | null;
   readonly messageDigest: Uint8Array | null;
-  /** What the signer says, milliseconds since 1970. */
-  readonly signingTime: number | null;
-  readonly otherAttributes: readonly CmsAttribute[];
   readonly signature: Uint8Array;
 }
 
@@ -209,18 +202,9 @@ function readSignerIdentifier(reader: DerReader): SignerIdentifier {
   return { kind: "issuer-serial", issuer, serial };
 }
 
-type Attributes = Pick<
-  CmsSigner,
-  "signedAttributes" | "contentType" | "messageDigest" | "signingTime" | "otherAttributes"
->;
+type Attributes = Pick<CmsSigner, "signedAttributes" | "contentType" | "messageDigest">;
 
-const noAttributes: Attributes = {
-  signedAttributes: null,
-  contentType: null,
-  messageDigest: null,
-  signingTime: null,
-  otherAttributes: [],
-};
+const noAttributes: Attributes = { signedAttributes: null, contentType: null, messageDigest: null };
 
 function readAttributes(wrapper: DerElement | null): Attributes {
   if (wrapper === null) return noAttributes;
@@ -238,7 +222,6 @@ function readAttributes(wrapper: DerElement | null): Attributes {
   const single = <T>(identifier: string, field: string, read: (value: DerReader) => T): T | null => {
     const set = values.get(identifier);
     if (set === undefined) return null;
-    values.delete(identifier);
     const inside = derInside(set);
     const value = read(inside);
     inside.end(field);
@@ -256,8 +239,6 @@ function readAttributes(wrapper: DerElement | null): Attributes {
       "messageDigest",
       (value) => value.take(derTag.octetString, "messageDigest").content,
     ),
-    signingTime: single(oid.signingTime, "signingTime", (value) => derTime(value.any("signingTime"), "signingTime")),
-    otherAttributes: [...values].map(([identifier, set]) => ({ oid: identifier, values: set.der })),
   };
 }
 

@@ -217,7 +217,7 @@ export interface BitString {
 }
 
 /** BIT STRING (X.690, sections 8.6 and 11.2). */
-export function derBitString(element: DerElement, field: string): BitString {
+function derBitString(element: DerElement, field: string): BitString {
   const unusedBits = element.content[0];
   const bytes = element.content.subarray(1);
   const last = bytes.at(-1);

@@ -23,31 +23,27 @@ export type EfiDigestName = "sha256" | "sha384" | "sha512";
 
 const digestBytes: Readonly<Record<EfiDigestName, number>> = { sha256: 32, sha384: 48, sha512: 64 };
 
-interface SignatureOwner {
-  /** The GUID of whoever put it there, as text; nobody checks it. */
-  readonly owner: string;
-}
-
 /** A certificate: in `db` one to trust, in `dbx` one that is taken back. */
-export interface EfiCertificate extends SignatureOwner {
+export interface EfiCertificate {
   readonly kind: "x509";
   readonly der: Uint8Array;
 }
 
 /** The Authenticode digest of a PE image. */
-export interface EfiImageDigest extends SignatureOwner {
+export interface EfiImageDigest {
   readonly kind: "image-digest";
   readonly digest: EfiDigestName;
   readonly value: Uint8Array;
 }
 
-/** The digest of a certificate's TBSCertificate, which is taken back. */
-export interface EfiCertificateDigest extends SignatureOwner {
+/**
+ * The digest of a certificate's TBSCertificate, which is taken back. The time that the list gives for that is not read:
+ * nobody vouches for when a signature was made, so none is good.
+ */
+export interface EfiCertificateDigest {
   readonly kind: "tbs-digest";
   readonly digest: EfiDigestName;
   readonly value: Uint8Array;
-  /** Signatures of this time and later are not good, as `2024-05-31T12:00:00Z`; null: none is, whenever it was made. */
-  readonly revokedFrom: string | null;
 }
 
 export type EfiSignature = EfiCertificate | EfiImageDigest | EfiCertificateDigest;
@@ -166,12 +162,8 @@ function readList(r: ByteReader, at: number, into: EfiSignature[]): number {
   return at + listBytes;
 }
 
-function ownerOf(r: ByteReader): string {
-  return guidText(r.slice(0, ownerBytes, "SignatureOwner"));
-}
-
 function readCertificate(r: ByteReader): EfiCertificate {
-  return { kind: "x509", owner: ownerOf(r), der: r.slice(ownerBytes, r.length - ownerBytes, "SignatureData") };
+  return { kind: "x509", der: r.slice(ownerBytes, r.length - ownerBytes, "SignatureData") };
 }
 
 function imageDigestType(name: string, digest: EfiDigestName): KnownType {
@@ -181,7 +173,6 @@ function imageDigestType(name: string, digest: EfiDigestName): KnownType {
     bytes: ownerBytes + length,
     read: (r) => ({
       kind: "image-digest",
-      owner: ownerOf(r),
       digest,
       value: r.slice(ownerBytes, length, "SignatureData"),
     }),
@@ -195,26 +186,12 @@ function certificateDigestType(name: string, digest: EfiDigestName): KnownType {
     bytes: ownerBytes + length + timeBytes,
     read: (r) => ({
       kind: "tbs-digest",
-      owner: ownerOf(r),
       digest,
       value: r.slice(ownerBytes, length, "ToBeSignedHash"),
-      revokedFrom: timeOf(r, ownerBytes + length),
     }),
   };
 }
 
 function refusedType(name: string): KnownType {
   return { name, bytes: null, read: null };
-}
-
-/** EFI_TIME (UEFI 2.10, 8.3), in UTC; null when all of it is zero. */
-function timeOf(r: ByteReader, at: number): string | null {
-  if (r.slice(at, timeBytes, "TimeOfRevocation").every((byte) => byte === 0)) return null;
-  const year = r.u16le(at, "Year");
-  const [month = 0, day = 0, hour = 0, minute = 0, second = 0] = r.slice(at + 2, 5, "TimeOfRevocation");
-  const isTime = year <= 9999 && month >= 1 && month <= 12 && day >= 1 && day <= 31;
-  if (!isTime || hour > 23 || minute > 59 || second > 59) r.fail("a time expected", at, "TimeOfRevocation");
-  const digits = (value: number): string => String(value).padStart(2, "0");
-  const date = `${String(year).padStart(4, "0")}-${digits(month)}-${digits(day)}`;
-  return `${date}T${digits(hour)}:${digits(minute)}:${digits(second)}Z`;
 }

@@ -8,7 +8,7 @@ import { JsonFields, parseJson } from "./json-fields.ts";
  */
 
 /** How strictly the entry was judged. */
-export const trustModes = ["enforce", "audit", "off"] as const;
+const trustModes = ["enforce", "audit", "off"] as const;
 export type TrustModeName = (typeof trustModes)[number];
 
 /** What was booted. */

@@ -47,7 +47,6 @@ export const oid = {
   signedData: "1.2.840.113549.1.7.2",
   contentType: "1.2.840.113549.1.9.3",
   messageDigest: "1.2.840.113549.1.9.4",
-  signingTime: "1.2.840.113549.1.9.5",
   // Authenticode
   spcIndirectData: "1.3.6.1.4.1.311.2.1.4",
   spcPeImageData: "1.3.6.1.4.1.311.2.1.15",

@@ -49,13 +49,20 @@ interface Described<T> {
   readonly overridable?: boolean;
 }
 
-export function integer(options: Described<number> & { min: number; max: number; unit: string }): Setting<number> {
-  const { min, max, unit } = options;
+/** What a setting of any type has. */
+function described<T>(options: Described<T>): Pick<Setting<T>, "kind" | "default" | "doc" | "overridable"> {
   return {
     kind: "setting",
     default: options.default,
     doc: options.doc,
     overridable: options.overridable ?? false,
+  };
+}
+
+export function integer(options: Described<number> & { min: number; max: number; unit: string }): Setting<number> {
+  const { min, max, unit } = options;
+  return {
+    ...described(options),
     type: `whole number of ${unit}, ${min} to ${max}`,
     schema: { type: "integer", minimum: min, maximum: max },
     check: (value): value is number => Number.isSafeInteger(value) && Number(value) >= min && Number(value) <= max,
@@ -65,10 +72,7 @@ export function integer(options: Described<number> & { min: number; max: number;
 
 export function flag(options: Described<boolean>): Setting<boolean> {
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: "true or false",
     schema: { type: "boolean" },
     check: (value): value is boolean => typeof value === "boolean",
@@ -79,10 +83,7 @@ export function flag(options: Described<boolean>): Setting<boolean> {
 export function choice<const C extends string>(options: Described<C> & { choices: readonly C[] }): Setting<C> {
   const { choices } = options;
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: `one of ${choices.map((c) => `"${c}"`).join(", ")}`,
     schema: { enum: [...choices] },
     check: (value): value is C => choices.some((c) => c === value),
@@ -94,10 +95,7 @@ export function choice<const C extends string>(options: Described<C> & { choices
 export function optionalText(options: Described<string | null> & { charactersMax: number }): Setting<string | null> {
   const { charactersMax } = options;
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: `text of at most ${charactersMax} characters, or null`,
     schema: { type: ["string", "null"], maxLength: charactersMax },
     check: (value): value is string | null =>
@@ -125,10 +123,7 @@ export function optionalInteger(
 /** A date or a time of day in UTC, or null for "not set": `2026-11-20` or `2026-11-20T09:30:00Z`. */
 export function optionalTime(options: Described<string | null>): Setting<string | null> {
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: "date (2026-11-20) or time in UTC (2026-11-20T09:30:00Z), or null",
     schema: { type: ["string", "null"], pattern: "^\\d{4}-\\d{2}-\\d{2}(T\\d{2}:\\d{2}:\\d{2}Z)?$" },
     check: (value): value is string | null =>
@@ -151,10 +146,7 @@ export function textList(
 ): Setting<readonly string[]> {
   const { itemsMax, charactersMax } = options;
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: `list of up to ${itemsMax} texts of at most ${charactersMax} characters`,
     schema: { type: "array", maxItems: itemsMax, items: { type: "string", maxLength: charactersMax } },
     check: (value): value is readonly string[] =>
@@ -171,10 +163,7 @@ export function choiceList<const C extends string>(
 ): Setting<readonly C[]> {
   const { choices } = options;
   return {
-    kind: "setting",
-    default: options.default,
-    doc: options.doc,
-    overridable: options.overridable ?? false,
+    ...described(options),
     type: `list of ${choices.map((c) => `"${c}"`).join(", ")}`,
     schema: { type: "array", uniqueItems: true, items: { enum: [...choices] } },
     check: (value): value is readonly C[] =>

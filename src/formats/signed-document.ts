@@ -10,7 +10,7 @@ export const signatureBlocksMax = 32;
 export const signatureBlockBytesMax = 65_536;
 
 /** The line between what is signed and the signatures. */
-export const signaturesLine = "--- signatures ---";
+const signaturesLine = "--- signatures ---";
 
 /** A document with its signatures behind it. Nothing is verified, and nothing in the payload was looked at. */
 export interface SignedDocument {

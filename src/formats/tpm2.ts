@@ -88,8 +88,6 @@ export const nvAttribute = {
   counter: 1 << 4,
   /** NV_WriteLock locks the index for ever. */
   writeDefine: 1 << 13,
-  /** NV_WriteLock locks the index until the TPM starts anew. */
-  writeStClear: 1 << 14,
   /** A wrong value for the index does not count towards lock-out. */
   noDictionaryAttackProtection: 1 << 25,
   /** The owner may read. */
@@ -203,27 +201,13 @@ function command(name: TpmCommandName, { subject, handles = [], authorization = 
   return { name, subject, bytes };
 }
 
-/** What GetCapability can be asked for (part 2, section 6.12, TPM_CAP). */
-const capabilities = { handles: 1, pcrs: 5, properties: 6 } as const;
+/** TPM_CAP_PCRS (part 2, section 6.12): what GetCapability is asked for. */
+const pcrsCapability = 5;
 
 /** Which PCRs each bank has; see {@link readPcrBanks}. */
 export function getPcrBanksCommand(): TpmCommand {
-  return capabilityCommand("banks", capabilities.pcrs, 0, tpmListMax);
-}
-
-/** Handles from `first` on, of its kind; see {@link readHandles}. */
-export function getHandlesCommand(first: number, count = tpmListMax): TpmCommand {
-  return capabilityCommand("handles", capabilities.handles, first, count);
-}
-
-/** Properties (TPM_PT) from `first` on; see {@link readProperties}. */
-export function getPropertiesCommand(first: number, count: number): TpmCommand {
-  return capabilityCommand("properties", capabilities.properties, first, count);
-}
-
-function capabilityCommand(subject: string, capability: number, property: number, count: number): TpmCommand {
-  const parameters = new Fields().u32(capability).u32(property).u32(count).bytes;
-  return command("GetCapability", { subject, parameters });
+  const parameters = new Fields().u32(pcrsCapability).u32(0).u32(tpmListMax).bytes;
+  return command("GetCapability", { subject: "banks", parameters });
 }
 
 /**
@@ -274,11 +258,6 @@ const firstNvIndex = 0x01000000;
 const lastNvIndex = 0x01ffffff;
 /** Of the index's name, which Slipway does not use: SHA-256. */
 const nameAlgorithm = 0x000b;
-
-/** The command that lists all NV indexes from `first` on. */
-export function getNvIndexesCommand(first = firstNvIndex): TpmCommand {
-  return getHandlesCommand(checkNvIndex(first));
-}
 
 /** Defines an NV index, by the owner. `indexAuth` becomes the index's own authorisation value. */
 export function nvDefineSpaceCommand(
@@ -404,9 +383,14 @@ export interface PcrBank {
 
 /** What {@link getPcrBanksCommand} gives back. Throws FormatError. */
 export function readPcrBanks(parameters: Uint8Array): readonly PcrBank[] {
-  const { r, count, at: start } = capabilityList(parameters, capabilities.pcrs);
+  const r = new ByteReader(parameters, format);
+  // Behind moreData, which is never set: a TPM has fewer banks than are asked for.
+  const capability = r.u32be(1, "capability");
+  if (capability !== pcrsCapability) r.fail(`${pcrsCapability} expected, not ${capability}`, 1, "capability");
+  const count = r.u32be(5, "count");
+  if (count > tpmListMax) r.fail(`${count}: at most ${tpmListMax} are taken`, 5, "count");
   const banks: PcrBank[] = [];
-  let at = start;
+  let at = 9;
   for (let i = 0; i < count; i++) {
     const algorithm = bankAlgorithm(r.u16be(at, "hash"));
     const selected = r.slice(at + 3, r.u8(at + 2, "sizeofSelect"), "pcrSelect");
@@ -421,36 +405,6 @@ function selectedPcrs(selected: Uint8Array): number[] {
   return Array.from({ length: selected.length * 8 }, (_, pcr) => pcr).filter(
     (pcr) => ((selected[pcr >> 3] ?? 0) >> (pcr & 7)) & 1,
   );
-}
-
-/** What {@link getHandlesCommand} gives back. `more`: there are further ones. Throws FormatError. */
-export function readHandles(parameters: Uint8Array): { readonly handles: readonly number[]; readonly more: boolean } {
-  const { r, count, at, more } = capabilityList(parameters, capabilities.handles);
-  const handles = Array.from({ length: count }, (_, index) => r.u32be(at + index * 4, "handle"));
-  endOf(r, at + count * 4);
-  return { handles, more };
-}
-
-/** What {@link getPropertiesCommand} gives back: values by their numbers (TPM_PT). Throws FormatError. */
-export function readProperties(parameters: Uint8Array): ReadonlyMap<number, number> {
-  const { r, count, at } = capabilityList(parameters, capabilities.properties);
-  const values = new Map<number, number>();
-  for (let i = 0; i < count; i++) values.set(r.u32be(at + i * 8, "property"), r.u32be(at + i * 8 + 4, "value"));
-  endOf(r, at + count * 8);
-  return values;
-}
-
-function capabilityList(
-  parameters: Uint8Array,
-  capability: number,
-): { readonly r: ByteReader; readonly count: number; readonly at: number; readonly more: boolean } {
-  const r = new ByteReader(parameters, format);
-  const more = r.u8(0, "moreData") !== 0;
-  const found = r.u32be(1, "capability");
-  if (found !== capability) r.fail(`${capability} expected, not ${found}`, 1, "capability");
-  const count = r.u32be(5, "count");
-  if (count > tpmListMax) r.fail(`${count}: at most ${tpmListMax} are taken`, 5, "count");
-  return { r, count, at: 9, more };
 }
 
 /** What {@link pcrReadCommand} gives back: as many of the PCRs that were asked for as the TPM gives at once. Throws FormatError. */

@@ -181,7 +181,7 @@ function readVersion(reader: DerReader): number {
 }
 
 /** AlgorithmIdentifier (RFC 5280, section 4.1.1.2). @throws FormatError */
-export function readAlgorithm(element: DerElement): AlgorithmIdentifier {
+function readAlgorithm(element: DerElement): AlgorithmIdentifier {
   const reader = derInside(element);
   const identifier = derOid(reader.take(derTag.oid, "algorithm"), "algorithm");
   const parameters = reader.done ? null : reader.any("parameters").der;

@@ -79,8 +79,11 @@ async function openConsole(name: string): Promise<Console | null> {
   }
 }
 
-function openTerminal(name: string): Promise<FileHandle> {
+async function openTerminal(name: string): Promise<FileHandle> {
   // A console must not become the controlling terminal of PID 1.
   const opening = open(`/dev/${name}`, constants.O_RDWR | constants.O_NOCTTY);
-  return withDeadline(opening, openSecondsMax, `open ${name}`, (late) => void late.close());
+  const file = await withDeadline(opening, openSecondsMax, `open ${name}`, (late) => void late.close());
+  if ((await file.stat()).isCharacterDevice()) return file;
+  await file.close();
+  throw new Error(`open "/dev/${name}": a character device expected`);
 }

@@ -9,7 +9,6 @@ import {
   type BankDigest,
   bankAlgorithmNamed,
   emptyIndexAuthorization,
-  getNvIndexesCommand,
   getPcrBanksCommand,
   isBank,
   isRetryable,
@@ -25,7 +24,6 @@ import {
   type PcrBank,
   pcrExtendCommand,
   pcrReadCommand,
-  readHandles,
   readNvData,
   readNvPublic,
   readPcrBanks,
@@ -54,9 +52,6 @@ export const tpmAttemptsMax = 12;
 const retryWaitMs = 5;
 const retryWaitMsMax = 500;
 
-/** Most NV indexes that are listed. */
-const nvIndexesMax = 4096;
-
 /** A command that the TPM refused, or did not answer in a way that can be understood. */
 export class TpmError extends Error {
   override readonly name = "TpmError";
@@ -83,16 +78,6 @@ export interface NvDefinition {
   readonly attributes: number;
   /** Bytes; a counter has 8. */
   readonly size: number;
-  /** The index's own authorisation value. */
-  readonly indexAuth?: Uint8Array;
-}
-
-/** Authorisation values; those that are left out are empty. */
-export interface NvAuthorizationValues {
-  /** Of the TPM's owner, who defines indexes. */
-  readonly ownerAuth?: Uint8Array;
-  /** Of the index that is defined. */
-  readonly indexAuth?: Uint8Array;
 }
 
 /**
@@ -100,12 +85,9 @@ export interface NvAuthorizationValues {
  *
  * @throws TpmError for one that cannot be opened, does not answer or answers what cannot be understood
  */
-export async function openTpm(
-  device: string = tpmDevice,
-  commandSeconds: number = tpmCommandSeconds,
-): Promise<Tpm | null> {
-  const transport = await openDevice(device, commandSeconds);
-  return transport === null ? null : openTpmOver(transport, commandSeconds);
+export async function openTpm(device: string = tpmDevice): Promise<Tpm | null> {
+  const transport = await openDevice(device);
+  return transport === null ? null : openTpmOver(transport);
 }
 
 /** Opens a TPM 2.0 over a transport, which is closed with it, and also when it cannot be opened. Throws TpmError. */
@@ -124,7 +106,7 @@ export async function openTpmOver(transport: TpmTransport, commandSeconds: numbe
 }
 
 /** Where the kernel shows a TPM. */
-export const tpmSysfsDirectory = "/sys/class/tpm/tpm0";
+const tpmSysfsDirectory = "/sys/class/tpm/tpm0";
 
 /**
  * The values of this machine's PCRs as the kernel shows them to everybody (since Linux 5.12), by bank and PCR; null when it
@@ -148,11 +130,11 @@ export function readShownPcrs(banks: readonly Bank[], directory: string = tpmSys
 
 const noDevice: readonly string[] = ["ENOENT", "ENODEV", "ENXIO", "ENOTDIR"];
 
-async function openDevice(device: string, seconds: number): Promise<TpmTransport | null> {
+async function openDevice(device: string): Promise<TpmTransport | null> {
   const action = `open ${JSON.stringify(device)}`;
   try {
     const opening = open(device, constants.O_RDWR);
-    return new DeviceTransport(await withDeadline(opening, seconds, action, (late) => late.close()));
+    return new DeviceTransport(await withDeadline(opening, tpmCommandSeconds, action, (late) => late.close()));
   } catch (error) {
     const code = errorCode(error);
     if (code !== null && noDevice.includes(code)) return null;
@@ -280,21 +262,6 @@ export class Tpm implements AsyncDisposable {
     return values;
   }
 
-  /** All NV indexes that are defined, ascending. */
-  async nvIndexes(): Promise<readonly number[]> {
-    const found: number[] = [];
-    while (found.length < nvIndexesMax) {
-      const last = found.at(-1);
-      const { handles, more } = await this.#channel.ask(
-        getNvIndexesCommand(last === undefined ? undefined : last + 1),
-        readHandles,
-      );
-      found.push(...handles);
-      if (!more || handles.length === 0) break;
-    }
-    return found;
-  }
-
   /** What an NV index is; null when it is not defined. */
   async nvPublic(index: number): Promise<NvPublic | null> {
     try {
@@ -305,23 +272,10 @@ export class Tpm implements AsyncDisposable {
     }
   }
 
-  /** Defines an NV index, with the owner's authorisation value (empty where none was set). */
-  async nvDefine(
-    { index, attributes, size, indexAuth = new Uint8Array(0) }: NvDefinition,
-    ownerAuth: Uint8Array = new Uint8Array(0),
-  ): Promise<void> {
-    const area = { index, attributes, size, policy: new Uint8Array(0) };
-    await this.#send(nvDefineSpaceCommand(area, ownerAuth, indexAuth));
-  }
-
-  /** Defines a counter of 8 bytes, and gives it its first value. Further attributes: who may read and count. */
-  async nvDefineCounter(
-    index: number,
-    attributes: number,
-    { ownerAuth = new Uint8Array(0), indexAuth = new Uint8Array(0) }: NvAuthorizationValues = {},
-  ): Promise<bigint> {
-    await this.nvDefine({ index, attributes: attributes | nvAttribute.counter, size: 8, indexAuth }, ownerAuth);
-    return this.nvIncrement(index, { by: "index", value: indexAuth });
+  /** Defines an NV index whose own authorisation value is empty, with the owner's (empty where none was set). */
+  async nvDefine(definition: NvDefinition, ownerAuth: Uint8Array = new Uint8Array(0)): Promise<void> {
+    const empty = new Uint8Array(0);
+    await this.#send(nvDefineSpaceCommand({ ...definition, policy: empty }, ownerAuth, empty));
   }
 
   /** Deletes an NV index, with the owner's authorisation value. */
@@ -329,45 +283,47 @@ export class Tpm implements AsyncDisposable {
     await this.#send(nvUndefineSpaceCommand(index, ownerAuth));
   }
 
-  /** All bytes of an NV index; null when it is not defined, or was never written. */
-  async nvRead(index: number, by: TpmAuthorization = emptyIndexAuthorization): Promise<Uint8Array | null> {
+  /** All bytes of an NV index that anybody may read; null when it is not defined, or was never written. */
+  async nvRead(index: number): Promise<Uint8Array | null> {
     const area = await this.nvPublic(index);
     if (area === null || (area.attributes & nvAttribute.written) === 0) return null;
     const bytes = new Uint8Array(area.size);
     for (let at = 0; at < bytes.length; at += tpmNvChunkBytesMax) {
       const length = Math.min(tpmNvChunkBytesMax, bytes.length - at);
       bytes.set(
-        await this.#channel.ask(nvReadCommand(index, by, at, length), (parameters) => readNvData(parameters, length)),
+        await this.#channel.ask(nvReadCommand(index, emptyIndexAuthorization, at, length), (parameters) =>
+          readNvData(parameters, length),
+        ),
         at,
       );
     }
     return bytes;
   }
 
-  /** Writes from the start of an NV index. */
-  async nvWrite(index: number, bytes: Uint8Array, by: TpmAuthorization = emptyIndexAuthorization): Promise<void> {
+  /** Writes from the start of an NV index that anybody may write. */
+  async nvWrite(index: number, bytes: Uint8Array): Promise<void> {
     for (let at = 0; at === 0 || at < bytes.length; at += tpmNvChunkBytesMax) {
-      await this.#send(nvWriteCommand(index, by, at, bytes.subarray(at, at + tpmNvChunkBytesMax)));
+      await this.#send(nvWriteCommand(index, emptyIndexAuthorization, at, bytes.subarray(at, at + tpmNvChunkBytesMax)));
     }
   }
 
   /** Locks an NV index against writing: for ever with `nvAttribute.writeDefine`. */
-  async nvWriteLock(index: number, by: TpmAuthorization = emptyIndexAuthorization): Promise<void> {
-    await this.#send(nvWriteLockCommand(index, by));
+  async nvWriteLock(index: number): Promise<void> {
+    await this.#send(nvWriteLockCommand(index, emptyIndexAuthorization));
   }
 
-  /** A counter's value; null when it is not defined, or never counted. */
-  async nvReadCounter(index: number, by: TpmAuthorization = emptyIndexAuthorization): Promise<bigint | null> {
-    const bytes = await this.nvRead(index, by);
+  /** The value of a counter that anybody may read; null when it is not defined, or never counted. */
+  async nvReadCounter(index: number): Promise<bigint | null> {
+    const bytes = await this.nvRead(index);
     if (bytes === null) return null;
     if (bytes.length !== 8) throw new TpmError(`NV index 0x${index.toString(16)}: a counter of 8 bytes expected`);
     return new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0);
   }
 
-  /** Counts up by one and gives the new value. */
+  /** Counts up by one and gives the new value, which anybody may read. */
   async nvIncrement(index: number, by: TpmAuthorization = emptyIndexAuthorization): Promise<bigint> {
     await this.#send(nvIncrementCommand(index, by));
-    const value = await this.nvReadCounter(index, by);
+    const value = await this.nvReadCounter(index);
     if (value === null) throw new TpmError(`NV index 0x${index.toString(16)}: a value expected after it was counted`);
     return value;
   }

@@ -305,7 +305,7 @@ async function planFile(
   };
 }
 
-export function findSource(sources: readonly FileSource[], ref: FileRef): FileSource {
+function findSource(sources: readonly FileSource[], ref: FileRef): FileSource {
   const source = sources.find((candidate) => candidate.volume.name === ref.volume);
   if (source === undefined) throw new ArtifactError(`${describeRef(ref)}: the volume is not there`);
   return source;

@@ -23,8 +23,8 @@ export interface FoundManifest {
 }
 
 /** Where manifests lie, on every volume. */
-export const manifestDirectories = ["/slipway", "/boot/slipway", "/EFI/slipway"] as const;
-export const manifestSuffix = ".manifest";
+const manifestDirectories = ["/slipway", "/boot/slipway", "/EFI/slipway"] as const;
+const manifestSuffix = ".manifest";
 /** Manifests of one volume that are read, in the order of their names. */
 export const manifestsMax = 16;
 /** Bytes of all manifests of one volume. */

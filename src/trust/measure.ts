@@ -35,7 +35,7 @@ export const measuredPcrs = {
 } as const;
 
 /** PCRs that an opened shell is measured into: all that firmware and boot loaders use. */
-export const shellPcrs: readonly number[] = Array.from({ length: 16 }, (_, pcr) => pcr);
+const shellPcrs: readonly number[] = Array.from({ length: 16 }, (_, pcr) => pcr);
 
 /** Bytes beyond its file that a section may have in memory: they are zeroes, and are measured. */
 export const sectionPaddingBytesMax = 16 << 20;

@@ -276,9 +276,12 @@ export function splitVolumePattern(text: string): { readonly fact: VolumeFactNam
   return fact === undefined ? null : { fact, pattern };
 }
 
+/** Throws the FormatError of a document that says something impossible. */
+type Fail = (field: string, detail: string) => never;
+
 /** What the types do not say. */
 function checkPolicy(document: PolicyDocument, name: string): void {
-  const fail = (field: string, detail: string): never => {
+  const fail: Fail = (field, detail) => {
     throw new FormatError(name, detail, { field });
   };
   for (const { place, rule } of [
@@ -288,52 +291,13 @@ function checkPolicy(document: PolicyDocument, name: string): void {
     if (rule.cover.length === 0) fail(`${place}cover`, 'nothing would be checked; "mode": "off" says that');
     if (rule.schemes.length === 0) fail(`${place}schemes`, "at least one expected");
     if (rule.evidence.length === 0) fail(`${place}evidence`, "at least one expected");
-    for (const pattern of rule.optionsAllowed) checkGlob(pattern, `${place}optionsAllowed`, name);
-    if (!document.lockdown) continue;
-    if (rule.mode !== "enforce") fail(`${place}mode`, `"${rule.mode}" is not possible with "lockdown"`);
-    if (rule.optionsAllowed.length > 0) fail(`${place}optionsAllowed`, 'an empty list expected with "lockdown"');
-    if (coverable.some((role) => !rule.cover.includes(role))) {
-      fail(`${place}cover`, 'everything has to be covered with "lockdown"');
-    }
-    // Whoever can plug in a disk chooses the rule.
-    if (rule.threshold < document.threshold) {
-      fail(`${place}threshold`, `at least ${document.threshold} expected, as outside of the rules, with "lockdown"`);
-    }
-    if (rule.signers.length === 0 && document.signers.length > 0) {
-      fail(`${place}signers`, 'some have to be named, as outside of the rules, with "lockdown"');
-    }
-    for (const field of ["schemes", "evidence", "signers"] as const) {
-      const known: readonly string[] = document[field];
-      const further =
-        field === "signers" && known.length === 0 ? undefined : rule[field].find((word) => !known.includes(word));
-      if (further === undefined) continue;
-      fail(`${place}${field}`, `"${further}" does not count outside of the rules, nor may it with "lockdown"`);
-    }
+    for (const pattern of rule.optionsAllowed) checkGlob(pattern, `${place}optionsAllowed`, fail);
+    if (document.lockdown) checkLockdown(document, rule, place, fail);
   }
   document.rules.forEach((rule, index) => {
-    for (const text of rule.volumes) {
-      const split = splitVolumePattern(text);
-      if (split === null) {
-        fail(
-          `rules[${index}].volumes`,
-          `${JSON.stringify(text)}, FACT=PATTERN expected, FACT one of ${volumeFactNames.join(", ")}`,
-        );
-      } else checkGlob(split.pattern, `rules[${index}].volumes`, name);
-    }
-    for (const pattern of rule.urls) checkGlob(pattern, `rules[${index}].urls`, name);
+    checkMatch(rule, `rules[${index}]`, fail);
   });
-  document.keys.forEach((key, index) => {
-    if ((key.file === null) === (key.text === null)) fail(`keys[${index}]`, 'either "file" or "text" expected');
-    if (key.text !== null && key.label === null) fail(`keys[${index}].label`, 'a label expected with "text"');
-    if (key.file?.includes("/") === true)
-      fail(`keys[${index}].file`, "the name of a file, without a directory, expected");
-  });
-  const seen = new Set<string>();
-  for (const [index, { label: own, file }] of document.keys.entries()) {
-    const shown = own ?? file ?? "";
-    if (seen.has(shown)) fail(`keys[${index}].label`, `a second key called ${JSON.stringify(shown)}`);
-    seen.add(shown);
-  }
+  checkKeys(document.keys, fail);
   for (const digest of document.revoked) {
     if (!/^[0-9a-f]{64}$/.test(digest))
       fail("revoked", `${JSON.stringify(digest)}, 64 lower-case hexadecimal digits expected`);
@@ -341,7 +305,60 @@ function checkPolicy(document: PolicyDocument, name: string): void {
   checkRollback(document.rollback, fail);
 }
 
-function checkRollback(rollback: PolicyDocument["rollback"], fail: (field: string, detail: string) => never): void {
+/** With "lockdown", no rule may demand less than what holds outside of the rules. */
+function checkLockdown(
+  document: PolicyDocument,
+  rule: PolicyDocument | PolicyDocument["rules"][number],
+  place: string,
+  fail: Fail,
+): void {
+  if (rule.mode !== "enforce") fail(`${place}mode`, `"${rule.mode}" is not possible with "lockdown"`);
+  if (rule.optionsAllowed.length > 0) fail(`${place}optionsAllowed`, 'an empty list expected with "lockdown"');
+  if (coverable.some((role) => !rule.cover.includes(role))) {
+    fail(`${place}cover`, 'everything has to be covered with "lockdown"');
+  }
+  // Whoever can plug in a disk chooses the rule.
+  if (rule.threshold < document.threshold) {
+    fail(`${place}threshold`, `at least ${document.threshold} expected, as outside of the rules, with "lockdown"`);
+  }
+  if (rule.signers.length === 0 && document.signers.length > 0) {
+    fail(`${place}signers`, 'some have to be named, as outside of the rules, with "lockdown"');
+  }
+  for (const field of ["schemes", "evidence", "signers"] as const) {
+    const known: readonly string[] = document[field];
+    const further =
+      field === "signers" && known.length === 0 ? undefined : rule[field].find((word) => !known.includes(word));
+    if (further === undefined) continue;
+    fail(`${place}${field}`, `"${further}" does not count outside of the rules, nor may it with "lockdown"`);
+  }
+}
+
+function checkMatch({ volumes, urls }: PolicyDocument["rules"][number], place: string, fail: Fail): void {
+  for (const text of volumes) {
+    const split = splitVolumePattern(text);
+    const expected = `FACT=PATTERN expected, FACT one of ${volumeFactNames.join(", ")}`;
+    if (split === null) fail(`${place}.volumes`, `${JSON.stringify(text)}, ${expected}`);
+    else checkGlob(split.pattern, `${place}.volumes`, fail);
+  }
+  for (const pattern of urls) checkGlob(pattern, `${place}.urls`, fail);
+}
+
+function checkKeys(keys: PolicyDocument["keys"], fail: Fail): void {
+  keys.forEach((key, index) => {
+    if ((key.file === null) === (key.text === null)) fail(`keys[${index}]`, 'either "file" or "text" expected');
+    if (key.text !== null && key.label === null) fail(`keys[${index}].label`, 'a label expected with "text"');
+    if (key.file?.includes("/") === true)
+      fail(`keys[${index}].file`, "the name of a file, without a directory, expected");
+  });
+  const seen = new Set<string>();
+  for (const [index, { label: own, file }] of keys.entries()) {
+    const shown = own ?? file ?? "";
+    if (seen.has(shown)) fail(`keys[${index}].label`, `a second key called ${JSON.stringify(shown)}`);
+    seen.add(shown);
+  }
+}
+
+function checkRollback(rollback: PolicyDocument["rollback"], fail: Fail): void {
   const names = rollback.products.map(({ name }) => name);
   rollback.products.forEach(({ name, nvIndex }, index) => {
     const place = `rollback.products[${index}]`;
@@ -361,10 +378,10 @@ function checkRollback(rollback: PolicyDocument["rollback"], fail: (field: strin
   }
 }
 
-function checkGlob(pattern: string, field: string, name: string): void {
+function checkGlob(pattern: string, field: string, fail: Fail): void {
   try {
     parseGlob(pattern);
   } catch (error) {
-    throw new FormatError(name, messageOf(error), { field });
+    fail(field, messageOf(error));
   }
 }

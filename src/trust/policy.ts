@@ -9,7 +9,6 @@ import { parseTime, withoutDefaults } from "../formats/schema.ts";
 import { type TrustClock, timelessClock } from "./clock.ts";
 import {
   type Coverable,
-  defaultPolicyDocument,
   type Evidence,
   type PolicyDocument,
   type Purpose,
@@ -310,20 +309,6 @@ function clockOf({ clock }: PolicyDocument, now: number): TrustClock {
   // A clock that is behind what is known for certain is not set.
   const certain = Math.max(atLeast ?? programTime, programTime);
   return now < certain ? { now: null, atLeast: certain } : { now, atLeast: now };
-}
-
-/** A policy without a document: one mode, and every key for everything. */
-export function plainPolicy(mode: TrustMode, anchors: readonly Anchor[]): Policy {
-  const document = { ...defaultPolicyDocument, mode };
-  const text = canonicalText(document, {});
-  return {
-    document,
-    anchors: anchors.map(trustedForAll),
-    clock: timelessClock,
-    revocations: noRevocations,
-    revokedSigners: new Set(),
-    text,
-  };
 }
 
 export function permissionsOf({ lockdown, allow }: PolicyDocument): Permissions {

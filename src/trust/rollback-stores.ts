@@ -120,7 +120,7 @@ export function readingDevices(tpm: () => Promise<NvTpm | null>, sources: readon
 /** NV_Write and NV_WriteLock by the index itself, with an empty value, once; reading by anybody. */
 const baseAttributes =
   nvAttribute.authWrite | nvAttribute.authRead | nvAttribute.writeDefine | nvAttribute.noDictionaryAttackProtection;
-/** Whoever may count may read in the same way. */
+/** Anybody may read. */
 const counterAttributes =
   nvAttribute.counter | nvAttribute.authRead | nvAttribute.ownerRead | nvAttribute.noDictionaryAttackProtection;
 /** Bits of the attributes that hold the type (part 2, section 13.2, TPM_NT). */

@@ -100,7 +100,7 @@ function ed25519SecretKey(seed: Uint8Array): KeyObject {
 }
 
 /** Signs as minisign does, the digest and not the file, which is its own default. */
-export function minisignSigner({ keyNumber, seed, publicKey }: MinisignKeyPair): DocumentSigner {
+function minisignSigner({ keyNumber, seed, publicKey }: MinisignKeyPair): DocumentSigner {
   const id = keyIdText(keyNumber);
   const secret = ed25519SecretKey(seed);
   const anchor: Anchor = { kind: "minisign", label: id, id, key: ed25519PublicKey(publicKey) };

@@ -176,6 +176,8 @@ function parseOnce(found: FoundManifest): Manifest {
 interface Attested {
   readonly found: FoundManifest;
   readonly manifest: Manifest | null;
+  /** What it says, where its version alone is why it counts for nothing. */
+  readonly outdated: Manifest | null;
   readonly signers: readonly Signer[];
   readonly reasons: readonly string[];
 }
@@ -286,15 +288,21 @@ class SignerJudge {
     const payload = contentOf(() => found.payload, found.payload.length);
     const { signers, reasons } = this.signersOf(found.signatures, payload, "manifest", checkOnce(this.policy));
     const where = describeRef(found.ref);
-    const nobody = (more: readonly string[]): Attested => ({ found, manifest: null, signers: [], reasons: more });
+    const nobody = (more: readonly string[], outdated: Attested["outdated"] = null): Attested => ({
+      found,
+      manifest: null,
+      outdated,
+      signers: [],
+      reasons: more,
+    });
     if (signers.length === 0) return nobody(reasons.length > 0 ? reasons : [`${found.ref.path}: no signature`]);
     try {
       const manifest = parseOnce(found);
       const outside = outsideValidity(manifest, this.policy.clock);
       if (outside !== null) return nobody([`manifest ${where}: ${outside}`]);
       const { reason } = judgeRollback(this.policy.document.rollback, manifest, this.#keptOf(manifest.product));
-      if (reason !== null) return nobody([`manifest ${where}: ${reason}`]);
-      return { found, manifest, signers, reasons };
+      if (reason !== null) return nobody([`manifest ${where}: ${reason}`], manifest);
+      return { found, manifest, outdated: null, signers, reasons };
     } catch (error) {
       return nobody([`manifest ${where}: ${messageOf(error)}`]);
     }
@@ -388,8 +396,14 @@ class EntryJudge {
   } {
     const { artifacts, entry, manifests, rule } = this.#artifacts;
     const judge = this.#judge;
-    const attested = manifests.map((found) => judge.attest(found));
-    const matches = attested.map((each) => ({ each, mismatch: this.#mismatch(each) }));
+    const all = manifests.map((found) => judge.attest(found));
+    // A manifest that lists the entry and is too old says why nothing vouches for it: once, and first.
+    const outdated = all.filter((each) => each.outdated !== null && this.#mismatch(each.found, each.outdated) === null);
+    const attested = all.map((each) => (outdated.includes(each) ? { ...each, reasons: [] } : each));
+    const matches = attested.map((each) => ({
+      each,
+      mismatch: each.manifest === null ? "" : this.#mismatch(each.found, each.manifest),
+    }));
     const matching = matches.filter(({ mismatch }) => mismatch === null).map(({ each }) => each);
     const silent = matches.flatMap(({ each, mismatch }) => (mismatch === null ? [] : [{ each, mismatch }]));
     const ofEntry = matching.flatMap(({ signers }) => signers);
@@ -428,12 +442,13 @@ class EntryJudge {
     const release = this.#releaseOf(matching);
     const { reason, warning } = judge.rollback(release);
     // A manifest that counts was judged already; without one, the policy may want one.
-    const tooOld = attested.find(({ manifest, reasons }) => manifest === null && reasons.length > 0);
-    if (reason !== null) {
-      const ref = tooOld?.found.ref ?? { volume: entry.source.volume, path: entry.source.path };
-      const why =
-        release === null && matching.length > 0 ? `${reason}, signed by ${rule.threshold} different signers` : reason;
-      verdicts.push({ role: "version", ref, trusted: false, by: null, reason: why, checked: true });
+    const few = release === null && matching.length > 0 ? `, signed by ${rule.threshold} different signers` : "";
+    const isRefused = release === null && verdicts.some(({ trusted }) => !trusted);
+    const old = reason !== null || isRefused ? outdated.flatMap(({ reasons }) => reasons) : [];
+    if (reason !== null || old.length > 0) {
+      const ref = outdated[0]?.found.ref ?? { volume: entry.source.volume, path: entry.source.path };
+      const why = old.length > 0 ? old.join(", ") : `${reason}${few}`;
+      verdicts.unshift({ role: "version", ref, trusted: false, by: null, reason: why, checked: true });
     }
     return {
       verdicts,
@@ -455,8 +470,7 @@ class EntryJudge {
   }
 
   /** Why a manifest does not vouch for the entry as a whole; empty when that is told otherwise, null when it does. */
-  #mismatch({ found, manifest }: Attested): string | null {
-    if (manifest === null) return "";
+  #mismatch(found: FoundManifest, manifest: Manifest): string | null {
     const { artifacts, entry, rule } = this.#artifacts;
     const linux = artifacts.find(({ role }) => role === "linux");
     const where = `manifest ${describeRef(found.ref)}`;
@@ -672,7 +686,7 @@ function joinReasons(reasons: readonly string[]): string {
   return `${reasons.slice(0, reasonsNamedMax).join(", ")}${more}`;
 }
 
-export function describeVerdict({ role, ref, reason }: ArtifactVerdict): string {
+function describeVerdict({ role, ref, reason }: ArtifactVerdict): string {
   const subject = role === "options" || role === "version" ? role : `${role} ${describeRef(ref)}`;
   return `${subject} refused: ${reason ?? ""}`;
 }

@@ -1,8 +1,10 @@
 import { createHash } from "node:crypto";
 import { readFileSync } from "node:fs";
+import { expect } from "vitest";
 import { type TrustClock, timelessClock } from "../../src/trust/clock.ts";
 import type { Anchor, AnchorReader, DetachedScheme, SignedContent } from "../../src/trust/schemes/scheme.ts";
 import { noRevocations } from "../../src/trust/schemes/scheme.ts";
+import { formatErrorOf } from "./hostile-input.ts";
 
 /** A file below test/data/signatures. */
 export function signatureData(path: string): Uint8Array {
@@ -48,6 +50,24 @@ export function verdictOf(
   if (only === undefined || more.length > 0) throw new Error("one signature expected");
   const { signer, reason } = only.check(signedContent(content), { anchors, clock, revocations: noRevocations });
   return signer === null ? reason : `by ${signer.label}`;
+}
+
+/** The bits of a signature that can be turned while the verdict stays `accepted`. */
+export function bitsThatMayTurn(
+  scheme: DetachedScheme,
+  signature: Uint8Array,
+  content: Uint8Array,
+  anchors: readonly Anchor[],
+  accepted: string,
+): number[] {
+  expect(verdictOf(scheme, signature, content, anchors)).toBe(accepted);
+  const found: number[] = [];
+  for (const { bit, bytes } of flippedBits(signature)) {
+    formatErrorOf(() => {
+      if (scheme.recognises(bytes) && verdictOf(scheme, bytes, content, anchors) === accepted) found.push(bit);
+    });
+  }
+  return found;
 }
 
 /** All that one bit can change, one after the other. */

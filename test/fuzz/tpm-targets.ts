@@ -1,12 +1,10 @@
 import { appendEvents, eventDataText, parseEventLog, replayEventLog } from "../../src/formats/tpm-event-log.ts";
 import {
   bankAlgorithm,
-  readHandles,
   readNvData,
   readNvPublic,
   readPcrBanks,
   readPcrValues,
-  readProperties,
   readTpmResponse,
   responseText,
 } from "../../src/formats/tpm2.ts";
@@ -18,8 +16,6 @@ import { binaryTarget, grade, isFormatError } from "./target-kinds.ts";
 const sha256 = bankAlgorithm(0x000b);
 const answerReaders: readonly ((parameters: Uint8Array) => unknown)[] = [
   readPcrBanks,
-  readHandles,
-  readProperties,
   (parameters) => readPcrValues(parameters, sha256),
   readNvPublic,
   (parameters) => readNvData(parameters, 8),

@@ -18,6 +18,17 @@ const algorithms = tpmBanks.flatMap((bank) => bankAlgorithmNamed(bank) ?? []);
 const bytes = (text: string): Uint8Array => new TextEncoder().encode(text);
 const index = 0x01800001;
 const readable = nvAttribute.authRead | nvAttribute.ownerRead;
+const counter = { index, attributes: readable | nvAttribute.authWrite | nvAttribute.counter, size: 8 };
+/** The same for tpm2_nvdefine, with an authorisation value that nobody gives. */
+const lockedCounter = [
+  `0x${index.toString(16)}`,
+  "-s",
+  "8",
+  "-a",
+  "authread|authwrite|ownerread|nt=counter",
+  "-p",
+  "own",
+];
 
 let directory: string;
 beforeAll(async () => {
@@ -122,9 +133,9 @@ describe("NV memory", () => {
       await using tpm = await swtpm.open();
       expect(await tpm.nvPublic(index)).toBeNull();
       expect(await tpm.nvReadCounter(index)).toBeNull();
-      before = await tpm.nvDefineCounter(index, readable | nvAttribute.authWrite);
+      await tpm.nvDefine(counter);
+      before = await tpm.nvIncrement(index);
       expect(await tpm.nvIncrement(index)).toBe(before + 1n);
-      expect(await tpm.nvIndexes()).toEqual([index]);
       expect(await tpm.nvPublic(index)).toMatchObject({ index, size: 8, policy: new Uint8Array(0) });
     }
     await using swtpm = await startSwtpm({ for: "socket", stateDirectory: state });
@@ -160,17 +171,16 @@ describe("NV memory", () => {
   it("each refusal has its own reason", async () => {
     await using swtpm = await startSwtpm({ for: "socket" });
     await swtpm.tool("tpm2_changeauth", "-c", "owner", "secret");
+    await swtpm.tool("tpm2_nvdefine", ...lockedCounter, "-P", "secret");
     await using tpm = await swtpm.open();
     const refused = (work: Promise<unknown>, reason: string): Promise<void> =>
       expect(work.then(() => "done")).rejects.toThrow(reason);
-    const counter = readable | nvAttribute.authWrite;
     await refused(
-      tpm.nvDefineCounter(index, counter),
+      tpm.nvDefine(counter),
       "NV_DefineSpace NV index 0x1800001: TPM_RC_BAD_AUTH (session 1): the authorisation value is wrong",
     );
-    await tpm.nvDefineCounter(index, counter, { ownerAuth: bytes("secret"), indexAuth: bytes("own") });
     await refused(
-      tpm.nvDefineCounter(index, counter, { ownerAuth: bytes("secret") }),
+      tpm.nvDefine(counter, bytes("secret")),
       "NV_DefineSpace NV index 0x1800001: TPM_RC_NV_DEFINED: the index is there already",
     );
     await refused(
@@ -178,16 +188,18 @@ describe("NV memory", () => {
       "NV_Increment NV index 0x1800001: TPM_RC_AUTH_FAIL (session 1): the authorisation value is wrong",
     );
     await refused(
-      tpm.nvWrite(index, new Uint8Array(8), { by: "index", value: bytes("own") }),
-      "NV_Write NV index 0x1800001: TPM_RC_ATTRIBUTES: the attributes do not go together",
-    );
-    await refused(
       tpm.nvUndefine(0x01800002, bytes("secret")),
       "NV_UndefineSpace NV index 0x1800002: TPM_RC_HANDLE (handle 2): there is nothing with this handle",
     );
     await tpm.nvUndefine(index, bytes("secret"));
-    expect(await tpm.nvIndexes()).toEqual([]);
-    await tpm.nvDefine({ index, attributes: counter, size: 4 }, bytes("secret"));
+    expect(await tpm.nvPublic(index)).toBeNull();
+    await tpm.nvDefine(counter, bytes("secret"));
+    await refused(
+      tpm.nvWrite(index, new Uint8Array(8)),
+      "NV_Write NV index 0x1800001: TPM_RC_ATTRIBUTES: the attributes do not go together",
+    );
+    await tpm.nvUndefine(index, bytes("secret"));
+    await tpm.nvDefine({ index, attributes: readable | nvAttribute.authWrite, size: 4 }, bytes("secret"));
     await refused(
       tpm.nvWrite(index, new Uint8Array(5)),
       "NV_Write NV index 0x1800001: TPM_RC_NV_RANGE: the bytes leave the index",
@@ -201,8 +213,8 @@ describe("NV memory", () => {
   it("wrong values lock a TPM out", async () => {
     await using swtpm = await startSwtpm({ for: "socket" });
     await swtpm.tool("tpm2_dictionarylockout", "--setup-parameters", "--max-tries=1");
+    await swtpm.tool("tpm2_nvdefine", ...lockedCounter);
     await using tpm = await swtpm.open();
-    await tpm.nvDefineCounter(index, readable | nvAttribute.authWrite, { indexAuth: bytes("own") });
     await expect(tpm.nvIncrement(index)).rejects.toThrow("TPM_RC_AUTH_FAIL");
     await expect(tpm.nvIncrement(index)).rejects.toThrow(
       "NV_Increment NV index 0x1800001: TPM_RC_LOCKOUT: too many wrong authorisation values were given",

@@ -1,4 +1,5 @@
 import { FormatError } from "../../formats/format-error.ts";
+import { minisignAnchorReader, minisignScheme } from "./minisign.ts";
 import {
   type Anchor,
   type AnchorReader,
@@ -7,6 +8,7 @@ import {
   type EnclosedScheme,
   type UntrustedSignature,
 } from "./scheme.ts";
+import { signifyScheme } from "./signify.ts";
 
 /** What stands behind a file's name to make the name of its signature. What a file holds is told by its content. */
 export const signatureSuffixes = [".minisig", ".sig", ".asc", ".gpg", ".p7s", ".cms"] as const;
@@ -26,12 +28,9 @@ const families: readonly Family[] = [
     // Also a public key on one line, and what signify packs (gzip), which it refuses by name.
     fits: (bytes, text) =>
       text.startsWith("untrusted comment:") || /^RW[Q-T]/.test(text) || (bytes[0] === 0x1f && bytes[1] === 0x8b),
+    // What most images have is small, and at hand.
     async load() {
-      const [minisign, signify] = await Promise.all([import("./minisign.ts"), import("./signify.ts")]);
-      return {
-        signatures: [minisign.minisignScheme, signify.signifyScheme],
-        keys: [minisign.minisignAnchorReader],
-      };
+      return { signatures: [minisignScheme, signifyScheme], keys: [minisignAnchorReader] };
     },
   },
   {

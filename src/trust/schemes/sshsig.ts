@@ -29,7 +29,7 @@ import type {
 const name = "sshsig";
 
 /** What signatures may be made for: `slipway`, and what `ssh-keygen -Y` is commonly given for files. */
-export const sshNamespaces = ["slipway", "file"] as const;
+const sshNamespaces = ["slipway", "file"] as const;
 
 /** `ssh-keygen -Y sign`: bound to a namespace. */
 export const sshsigScheme: DetachedScheme = {

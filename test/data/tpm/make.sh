@@ -37,10 +37,8 @@ record tpm2_nvread 0x1800002 -P secret
 record tpm2_nvread 0x1800002 -P wrong
 record tpm2_nvwritelock 0x1800002 -P secret
 record tpm2_nvwrite 0x1800002 -P secret -i "$scratch/data"
-record tpm2_getcap handles-nv-index
 record tpm2_nvundefine 0x1800002
 record tpm2_nvreadpublic 0x1800002
-record tpm2_getcap properties-fixed
 
 section() {
   printf '%s' "$2" > "$scratch/$1"

@@ -11,10 +11,11 @@ import {
   readImageTrust,
   type Trust,
 } from "../../../src/boot/trust.ts";
-import { type Policy, permissionsOf, plainPolicy } from "../../../src/trust/policy.ts";
+import { type Policy, permissionsOf } from "../../../src/trust/policy.ts";
 import { defaultPolicyDocument, type PolicyDocument, parsePolicy } from "../../../src/trust/policy-schema.ts";
 import { formatErrorOf } from "../../fakes/hostile-input.ts";
 import { minisign, newSigner, type Signer } from "../../fakes/minisign-signer.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 
 const scratch = mkdtempSync(path.join(tmpdir(), "slipway-trust-"));
 afterAll(() => rmSync(scratch, { recursive: true }));

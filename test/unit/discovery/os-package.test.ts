@@ -1,9 +1,10 @@
 import { describe, expect, test } from "vitest";
-import type { BootEntry, FoundMenu } from "../../../src/discovery/entry.ts";
+import type { FoundMenu } from "../../../src/discovery/entry.ts";
 import { defaultDiscoveryLimits } from "../../../src/discovery/finder.ts";
 import { OpenedImages } from "../../../src/discovery/image-volumes.ts";
 import { osPackageFinder, osPackagesBytesMax } from "../../../src/discovery/os-package.ts";
 import { type FileSource, SourceError } from "../../../src/discovery/source.ts";
+import { bootEntry } from "../../fakes/boot-entry.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 import { testData } from "../../fakes/tree-data.ts";
 
@@ -29,30 +30,17 @@ const skippedLines = (menu: FoundMenu): string[] =>
 
 test("a descriptor with its archive is an entry, of what the archive says", async () => {
   const menu = await findOne({ "/ospkg/acme-1.2.json": descriptor, "/ospkg/acme-1.2.zip": zip });
-  const entry: BootEntry = {
+  const entry = bootEntry({
     id: "vda1:ospkg:acme-1.2",
     title: "Acme OS 1.2",
-    submenu: [],
     format: "ospkg",
     source: { volume: "vda1", path: "/ospkg/acme-1.2.json", line: 1 },
     linux: { volume: "vda1", path: "/ospkg/acme-1.2.zip" },
-    part: null,
-    initrd: [],
-    modules: [],
     options: "console=ttyS0,115200n8 ro  quiet",
     embedded: true,
-    addons: [],
-    bootImage: null,
-    devicetree: null,
-    overlays: [],
-    architecture: null,
-    version: null,
-    tries: null,
     aliases: ["acme-1.2", "acme-1.2.json", "acme-1.2.zip"],
     configs: [],
-    unsignedInputs: [],
-    variables: [],
-  };
+  });
   expect(menu).toEqual({
     volume: "vda1",
     format: "ospkg",

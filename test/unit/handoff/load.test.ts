@@ -10,12 +10,12 @@ import type { KexecFileRequest } from "../../../src/linux/system.ts";
 import type { KexecState } from "../../../src/machine/kexec-state.ts";
 import type { MachineFacts } from "../../../src/machine/machine-facts.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
-import { plainPolicy } from "../../../src/trust/policy.ts";
 import { verify } from "../../../src/trust/verify.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 import { bzImageFile } from "../../fakes/bzimage-head.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 import { type FakeSystem, fakeSystem } from "../../fakes/system.ts";
 
 const limits = { kernelBytesMax: 1 << 20, initrdBytesMax: 1 << 20, devicetreeBytesMax: 1 << 20 };

@@ -17,13 +17,13 @@ import {
 import type { FileRange } from "../../../src/linux/system.ts";
 import { readArtifacts } from "../../../src/trust/artifacts.ts";
 import { MemoryFile } from "../../../src/trust/memory-file.ts";
-import { plainPolicy } from "../../../src/trust/policy.ts";
 import { verify } from "../../../src/trust/verify.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 import { bzImageFile, bzImageHead } from "../../fakes/bzimage-head.ts";
 import { formatErrorOf } from "../../fakes/hostile-input.ts";
 import { kexecState, machineFacts } from "../../fakes/kexec-state.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 import { fakeSystem } from "../../fakes/system.ts";
 
 const textOf = (text: string): Uint8Array => new TextEncoder().encode(text);

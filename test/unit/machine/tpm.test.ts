@@ -221,16 +221,6 @@ describe("NV memory", () => {
     const bytes = await tpm.nvRead(index);
     expect([bytes?.length, bytes?.[511], bytes?.[512]]).toEqual([600, 0xaa, 0xbb]);
   });
-  it("all indexes, though they come in parts", async () => {
-    const handles = (more: boolean, ...found: readonly number[]): string =>
-      tpmAnswer(
-        0,
-        `0${more ? 1 : 0}00000001${found.length.toString(16).padStart(8, "0")}${found.map((each) => each.toString(16).padStart(8, "0")).join("")}`,
-      );
-    const { tpm, transport } = await opened(handles(true, index, index + 1), handles(false, index + 5));
-    expect(await tpm.nvIndexes()).toEqual([index, index + 1, index + 5]);
-    expect(transport.asked[2]?.slice(28, 36)).toBe("01800003");
-  });
 });
 
 describe("what the kernel shows", () => {

@@ -11,12 +11,12 @@ import {
 } from "../../../src/trust/artifacts.ts";
 import { timelessClock } from "../../../src/trust/clock.ts";
 import { MemoryFile } from "../../../src/trust/memory-file.ts";
-import { plainPolicy } from "../../../src/trust/policy.ts";
 import { minisignAnchorReader } from "../../../src/trust/schemes/minisign.ts";
 import { noRevocations } from "../../../src/trust/schemes/scheme.ts";
 import { bootEntry } from "../../fakes/boot-entry.ts";
 import { memorySource } from "../../fakes/memory-source.ts";
 import { minisign, newSigner } from "../../fakes/minisign-signer.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 import { fakeSystem } from "../../fakes/system.ts";
 
 const signer = newSigner();

@@ -372,7 +372,7 @@ describe("versions", () => {
   it("below the minimum", () =>
     refuses(
       { policy: guarded(), files: acme(1), kept: at(2) },
-      `manifest "${place}" on vda1: version 1 of "acme", at least 2 expected (EFI variable)`,
+      `version refused: manifest "${place}" on vda1: version 1 of "acme", at least 2 expected (EFI variable); options`,
     ));
   it("below the policy's own minimum", () =>
     refuses({ policy: guarded({ minimum: 5 }), files: acme(4), kept: at(2) }, "at least 5 expected (policy)"));

@@ -3,12 +3,13 @@ import { describe, expect, it } from "vitest";
 import type { BootEntry, UnsignedInput } from "../../../src/discovery/entry.ts";
 import type { FileSource } from "../../../src/discovery/source.ts";
 import { readArtifacts, readFileArtifact } from "../../../src/trust/artifacts.ts";
-import { type Policy, plainPolicy, type TrustMode } from "../../../src/trust/policy.ts";
+import type { Policy, TrustMode } from "../../../src/trust/policy.ts";
 import { minisignAnchorReader } from "../../../src/trust/schemes/minisign.ts";
 import { judgeFile, type Verdict, verify } from "../../../src/trust/verify.ts";
 import { bootEntry, configText } from "../../fakes/boot-entry.ts";
 import { type MemoryFiles, memorySource } from "../../fakes/memory-source.ts";
 import { minisign, newSigner, readSigner, type Signer } from "../../fakes/minisign-signer.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 import { fakeSystem } from "../../fakes/system.ts";
 
 const data = (name: string): Buffer => readFileSync(new URL(`../../data/minisign/${name}`, import.meta.url));

@@ -8,7 +8,7 @@ import { type Survey, survey } from "../../../src/cli/survey.ts";
 import type { BootEntry } from "../../../src/discovery/entry.ts";
 import { targetCommandLine } from "../../../src/handoff/command-line.ts";
 import type { FileRange } from "../../../src/linux/system.ts";
-import { plainPolicy } from "../../../src/trust/policy.ts";
+import { plainPolicy } from "../../fakes/policy.ts";
 import type { DiskFiles } from "../disk.ts";
 import { type CaseVolume, caseDisks, caseFiles, type GrubCase, memberImages, stageVolume } from "./grub-corpus.ts";
 import { efiGrubDisk, embedGrub } from "./grub-image.ts";

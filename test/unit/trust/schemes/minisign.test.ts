@@ -7,6 +7,7 @@ import { signifyScheme } from "../../../../src/trust/schemes/signify.ts";
 import { formatErrorOf, tortureParser } from "../../../fakes/hostile-input.ts";
 import {
   anchorsOf,
+  bitsThatMayTurn,
   flippedBits,
   latin1Bytes,
   signatureData,
@@ -102,14 +103,8 @@ describe("refused", () => {
 
   test("every bit of the signature but those of the comment that nothing signs", () => {
     const unsigned = { from: "untrusted comment: ".length * 8, to: comment.length * 8 };
-    for (const { bit, bytes } of flippedBits(signature)) {
-      if (bit >= unsigned.from && bit < unsigned.to) continue;
-      let verdict = "not recognised";
-      const refusal = formatErrorOf(() => {
-        if (minisignScheme.recognises(bytes)) verdict = verdictOf(minisignScheme, bytes, message, plain);
-      });
-      expect(`${bit}: ${refusal ?? verdict}`).not.toBe(`${bit}: by plain`);
-    }
+    const found = bitsThatMayTurn(minisignScheme, signature, message, plain, "by plain");
+    expect(found.filter((bit) => bit < unsigned.from || bit >= unsigned.to)).toEqual([]);
   });
 
   test("every bit of the file", () => {

@@ -5,7 +5,7 @@ import { sshAnchorReader, sshsigScheme } from "../../../../src/trust/schemes/ssh
 import { formatErrorOf, tortureParser } from "../../../fakes/hostile-input.ts";
 import {
   anchorsOf,
-  flippedBits,
+  bitsThatMayTurn,
   latin1Bytes,
   signatureData,
   signatureText,
@@ -88,13 +88,8 @@ describe("refused by what was judged", () => {
   });
 
   test.each(["ed25519", "ecdsa256", "rsa2048", "token-ecdsa"])("every bit of the signature: %s", (name) => {
-    for (const { bit, bytes } of flippedBits(signatureData(`sshsig/${name}.sig`))) {
-      let result = "not recognised";
-      const refusal = formatErrorOf(() => {
-        if (sshsigScheme.recognises(bytes)) result = verdictOf(sshsigScheme, bytes, message, keys);
-      });
-      expect(`${bit}: ${refusal ?? result}`).not.toBe(`${bit}: by ${name}`);
-    }
+    const file = signatureData(`sshsig/${name}.sig`);
+    expect(bitsThatMayTurn(sshsigScheme, file, message, keys, `by ${name}`)).toEqual([]);
   });
 });
 
