@@ -394,67 +394,83 @@ class EntryJudge {
     readonly release: Release | null;
     readonly warning: string | null;
   } {
-    const { artifacts, entry, manifests, rule } = this.#artifacts;
-    const judge = this.#judge;
-    const all = manifests.map((found) => judge.attest(found));
+    const all = this.#artifacts.manifests.map((found) => this.#judge.attest(found));
     // A manifest that lists the entry and is too old says why nothing vouches for it: once, and first.
     const outdated = all.filter((each) => each.outdated !== null && this.#mismatch(each.found, each.outdated) === null);
     const attested = all.map((each) => (outdated.includes(each) ? { ...each, reasons: [] } : each));
-    const matches = attested.map((each) => ({
-      each,
-      mismatch: each.manifest === null ? "" : this.#mismatch(each.found, each.manifest),
-    }));
-    const matching = matches.filter(({ mismatch }) => mismatch === null).map(({ each }) => each);
-    const silent = matches.flatMap(({ each, mismatch }) => (mismatch === null ? [] : [{ each, mismatch }]));
-    const ofEntry = matching.flatMap(({ signers }) => signers);
-    // What a manifest says that nobody signed, or that is too old, is told with each file; so is one that lists other files.
-    const told = silent.flatMap(({ mismatch }) => (mismatch === "" ? [] : [mismatch]));
+    const { matching, told } = this.#match(attested);
+    const verdicts = this.#judgeParts(attested, matching, told);
+    const release = this.#releaseOf(matching);
+    const { reason, warning } = this.#judge.rollback(release);
+    // A manifest that counts was judged already; without one, the policy may want one.
+    const few = matching.length > 0 ? `, signed by ${this.#artifacts.rule.threshold} different signers` : "";
+    const isRefused = release === null && verdicts.some(({ trusted }) => !trusted);
+    const old = reason !== null || isRefused ? outdated.flatMap(({ reasons }) => reasons) : [];
+    const why = old.length > 0 ? old.join(", ") : reason === null || release !== null ? reason : `${reason}${few}`;
+    const ref = outdated[0]?.found.ref ?? this.#source;
+    const version =
+      why === null ? [] : [{ role: "version", ref, trusted: false, by: null, reason: why, checked: true } as const];
+    return {
+      verdicts: [...version, ...verdicts],
+      release: release === null ? null : { product: release.product, version: release.version },
+      warning,
+    };
+  }
+
+  /** Where the entry's configuration stands. */
+  get #source(): FileRef {
+    const { volume, path } = this.#artifacts.entry.source;
+    return { volume, path };
+  }
+
+  /** The manifests that list the entry as it is, and what there is to tell of the others. */
+  #match(attested: readonly Attested[]): { readonly matching: readonly Attested[]; readonly told: readonly string[] } {
+    const matching: Attested[] = [];
+    const told: string[] = [];
+    for (const each of attested) {
+      // What counts for nothing is told with each file.
+      if (each.manifest === null) continue;
+      const mismatch = this.#mismatch(each.found, each.manifest);
+      if (mismatch === null) matching.push(each);
+      else if (mismatch !== "") told.push(mismatch);
+    }
     // Where the manifests that list the entry have too few signers, why their other signatures do not count.
+    const isEnough = this.#judge.shortage(signersOf(matching)) === null;
+    return { matching, told: isEnough ? told : [...told, ...matching.flatMap(({ reasons }) => reasons)] };
+  }
+
+  /** The options, and each file that has to be vouched for. */
+  #judgeParts(
+    attested: readonly Attested[],
+    matching: readonly Attested[],
+    told: readonly string[],
+  ): readonly ArtifactVerdict[] {
+    const { artifacts, entry, rule } = this.#artifacts;
+    const judge = this.#judge;
+    const ofEntry = signersOf(matching);
     const shortage = judge.shortage(ofEntry);
-    if (shortage !== null) told.push(...matching.flatMap(({ reasons }) => reasons));
-    const files = artifacts.map((artifact) => {
+    const judged = artifacts.map((artifact) => {
       const whole = isCoverable(artifact.role) ? ofEntry : [];
       // An OS package is more than a kernel; and what stands inside signs the start of a file, where an archive is read from its end.
       const isPackage = entry.format === "ospkg" && artifact.role === "linux";
       const vouchers = judge.vouchersOf(artifact, attested, whole, isPackage ? "package" : undefined);
       const reasons = isCoverable(artifact.role) ? [...vouchers.reasons, ...told] : vouchers.reasons;
-      return judge.verdictOf(artifact, { ...vouchers, reasons });
+      return { verdict: judge.verdictOf(artifact, { ...vouchers, reasons }), isRevoked: judge.isRevoked(artifact) };
     });
+    const files = judged.map(({ verdict }) => verdict);
     const options = this.#judgeOptions(
       files,
       ofEntry,
       shortage === null || shortage === "" ? told : [shortage, ...told],
     );
-    const needsConfigs = options.role === "options" && shortage !== null;
-    const covers = (role: ArtifactVerdict["role"]): boolean => isCoverable(role) && rule.cover.includes(role);
-    const isTakenBack = (artifact: Artifact | undefined): boolean =>
-      artifact !== undefined && judge.isRevoked(artifact);
-    const verdicts = [
-      ...(rule.cover.includes("options") ? [options] : []),
-      ...files.filter(
-        ({ role, trusted }, index) =>
-          covers(role) ||
-          // What was taken back does not boot where nobody has to vouch for it either.
-          (isCoverable(role) && isTakenBack(artifacts[index])) ||
-          (role === "config" && needsConfigs && rule.cover.includes("options") && (trusted || !options.trusted)),
-      ),
-    ];
-    const release = this.#releaseOf(matching);
-    const { reason, warning } = judge.rollback(release);
-    // A manifest that counts was judged already; without one, the policy may want one.
-    const few = release === null && matching.length > 0 ? `, signed by ${rule.threshold} different signers` : "";
-    const isRefused = release === null && verdicts.some(({ trusted }) => !trusted);
-    const old = reason !== null || isRefused ? outdated.flatMap(({ reasons }) => reasons) : [];
-    if (reason !== null || old.length > 0) {
-      const ref = outdated[0]?.found.ref ?? { volume: entry.source.volume, path: entry.source.path };
-      const why = old.length > 0 ? old.join(", ") : `${reason}${few}`;
-      verdicts.unshift({ role: "version", ref, trusted: false, by: null, reason: why, checked: true });
-    }
-    return {
-      verdicts,
-      release: release === null ? null : { product: release.product, version: release.version },
-      warning,
-    };
+    const coversOptions = rule.cover.includes("options");
+    const isShown = ({ role, trusted }: ArtifactVerdict, isRevoked: boolean): boolean =>
+      isCoverable(role)
+        ? // What was taken back does not boot where nobody has to vouch for it either.
+          rule.cover.includes(role) || isRevoked
+        : role === "config" && coversOptions && shortage !== null && (trusted || !options.trusted);
+    const shown = judged.filter(({ verdict, isRevoked }) => isShown(verdict, isRevoked));
+    return [...(coversOptions ? [options] : []), ...shown.map(({ verdict }) => verdict)];
   }
 
   /** Of the manifests that list the entry one with the highest version that enough signers say; null when there is none. */
@@ -507,7 +523,7 @@ class EntryJudge {
     told: readonly string[],
   ): ArtifactVerdict {
     const { entry, rule } = this.#artifacts;
-    const ref = { volume: entry.source.volume, path: entry.source.path };
+    const ref = this.#source;
     const verdict = (reason: string | null, by: string | null): ArtifactVerdict => ({
       role: "options",
       ref,
@@ -675,6 +691,10 @@ function countDistinct(signers: readonly Signer[]): number {
     for (const identity of identities) seen.add(identity);
   }
   return count;
+}
+
+function signersOf(manifests: readonly Attested[]): readonly Signer[] {
+  return manifests.flatMap(({ signers }) => signers);
 }
 
 function labelsOf(signers: readonly Signer[]): string {
