@@ -85,7 +85,7 @@ async function loadFrom(
   const policy = await readPolicy(words, config);
   if (policy.document.mode === "enforce" && policy.anchors.length === 0) {
     process.stderr.write(
-      'slipway reboot: the mode is "enforce" and there is no key (--keys), so that nothing can be verified\n',
+      'slipway reboot: trust is "enforce" and there is no key (--keys), so that nothing can be verified\n',
     );
   }
   let code = 1;
