@@ -20,7 +20,7 @@ import { Report } from "./report.ts";
 import { Rescue, type RescueOptions } from "./rescue.ts";
 import { BootSession } from "./session.ts";
 import { mountEarly, mountKernelFilesystems } from "./setup.ts";
-import { effectiveConfig, permittedConfig, readFirmwareTrust, readImageTrust } from "./trust.ts";
+import { effectiveConfig, readFirmwareTrust, readImageTrust } from "./trust.ts";
 
 /** A timer that never matters: as long as it runs, PID 1 has something to wait for and does not exit. */
 const longMs = 2 ** 30;
@@ -84,10 +84,11 @@ async function prepare(system: System, report: Report, options: { current: Rescu
   });
   // Until the whole policy is known, the image's holds.
   const imageMeasurer = new BootMeasurer(image.policy.document.measure, warn);
-  options.current = rescueOptions(permittedConfig(read, image.policy), image.policy, imageMeasurer);
+  const early = effectiveConfig(read, image.policy, commandLine).config;
+  options.current = rescueOptions(early, image.policy, imageMeasurer);
   // Listening begins before looking, so that nothing that appears in between is missed.
   const socket = system.openUeventSocket();
-  const modules = await ModuleLoader.open(system, `/lib/modules/${release()}`, read.discovery.probeTimeoutSeconds);
+  const modules = await ModuleLoader.open(system, `/lib/modules/${release()}`, early.discovery.probeTimeoutSeconds);
   // EFI variables and coreboot's vital product data may have a say in what is trusted.
   if (read.policy.source?.startsWith("vpd:") === true) {
     for (const name of vpdModules) await modules.load(name);
